@@ -15,7 +15,7 @@ help: ## this list
 
 reproduce: .venv/.ready ## faces -> forgeries -> trained detectors -> tables -> report (PROFILE=smoke|small|paper TARGETS=all|ldfnet/table-3,...)
 	@echo "==> $(PROFILE): corpus -> faces -> runs -> pages -> report, $(JOBS) jobs at a time"
-	@$(BIN)/python -m ffd_repro.reproduce.batch --profile $(PROFILE) --targets $(TARGETS) --jobs $(JOBS)
+	@$(BIN)/ffd_reproduce --profile $(PROFILE) --targets $(TARGETS) --jobs $(JOBS)
 
 test: .venv/.ready ## the whole gate; ends with `N passed, N failed`
 	@$(BIN)/python tests/gate.py

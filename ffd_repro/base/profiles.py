@@ -9,22 +9,21 @@ __all__ = ['PROFILES', 'Profile', 'profile']
 from dataclasses import dataclass
 from .errors import lookup
 
-# %% ../../nbs/00_base/profiles.ipynb #888fc87e
+# %% ../../nbs/00_base/profiles.ipynb #69f536f4
 @dataclass(frozen=True)
 class Profile:
     "A size of the work."
     name:str
-    side:int          # pixels of a face fed to a detector
-    store_side:int    # pixels of a face kept in the face store
+    side:int          # pixels of a face, in the store and at the detector
     seeds:tuple       # one training per seed
     tiny:bool         # narrow flavours of the detectors
     committed:bool    # results go to results/
     bootstrap:int     # replicates of an interval
 
 PROFILES = {p.name: p for p in [
-    Profile('smoke', side=32,  store_side=64,  seeds=(7,),      tiny=True,  committed=False, bootstrap=50),
-    Profile('small', side=64,  store_side=64,  seeds=(7, 8, 9), tiny=False, committed=True,  bootstrap=400),
-    Profile('paper', side=256, store_side=256, seeds=(7,),      tiny=False, committed=True,  bootstrap=1000)]}
+    Profile('smoke', side=32,  seeds=(7,),      tiny=True,  committed=False, bootstrap=50),
+    Profile('small', side=64,  seeds=(7, 8, 9), tiny=False, committed=True,  bootstrap=400),
+    Profile('paper', side=256, seeds=(7,),      tiny=False, committed=True,  bootstrap=1000)]}
 
 # %% ../../nbs/00_base/profiles.ipynb #aea0b9d5
 def profile(name:str # 'smoke', 'small' or 'paper'

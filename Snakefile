@@ -1,0 +1,44 @@
+# corpus -> faces -> run -> page -> report, generated from the declared targets.
+# `make reproduce` and `ffd_reproduce` call it; alone: snakemake -j2 --config profile=smoke targets=ldfnet/table-3
+import sys
+from pathlib import Path
+from ffd_repro.reproduce.batch import Work
+
+PROFILE = config.get("profile", "smoke")
+BIN = Path(sys.executable).parent
+work = Work(PROFILE, config.get("targets", "all"))
+
+rule all:
+    input: work.report
+
+rule corpus:
+    output: touch(work.mark("corpus", "{corpus}"))
+    log: work.log("corpus", "{corpus}")
+    threads: 2
+    shell: "{BIN}/ffd_corpus '{wildcards.corpus}' --profile {PROFILE} > '{log}' 2>&1"
+
+rule faces:
+    input: lambda w: work.corpora(w.view)
+    output: touch(work.mark("faces", "{view}"))
+    log: work.log("faces", "{view}")
+    threads: 2
+    shell: "{BIN}/python -c \"from ffd_repro.reproduce.data import prepare; prepare('{wildcards.view}', '{PROFILE}')\" > '{log}' 2>&1"
+
+rule run:
+    input: lambda w: [work.mark("faces", view) for view in work.views(w.run)]
+    output: touch(work.mark("run", "{run}"))
+    log: work.log("run", "{run}")
+    params: command=lambda w: work.command(w.run)
+    shell: "{BIN}/{params.command} > '{log}' 2>&1"
+
+rule page:
+    input: lambda w: work.inputs(f"{w.paper}/{w.item}")
+    output: work.page("{paper}/{item}")
+    log: work.log("page", "{paper}_{item}")
+    shell: "{BIN}/ffd_page '{wildcards.paper}/{wildcards.item}' --profile {PROFILE} > '{log}' 2>&1"
+
+rule report:
+    input: [work.page(key) for key in work.targets]
+    output: work.report
+    log: work.log("report", "all")
+    shell: "{BIN}/ffd_report --profile {PROFILE} > '{log}' 2>&1"

@@ -1,0 +1,138 @@
+"""What a folder full of broken files does to extraction: clear words, counted skips, nothing half-written."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from ffd_repro.base.errors import BadFile, BadSetting, MissingData, NoFace, UnknownName
+from ffd_repro.faces.corpora import read_corpus
+from ffd_repro.faces.extraction import extract, extract_view
+from ffd_repro.faces.loading import FaceSet, FaceStore
+from ffd_repro.faces.sampling import Sampling
+from ffd_repro.faces.videos import read_frames, read_image, read_video, video_info, write_video
+
+RULE = (Sampling(2, 4), Sampling(2, 1))
+
+def frames(n=8, seed=0): return [np.random.default_rng((seed, i)).integers(60, 190, (64, 80, 3), np.uint8) for i in range(n)]
+
+@pytest.fixture
+def tree(tmp_path):
+    "Two pairs in the official FaceForensics++ form, with the boxes that a stand-in has."
+    root = tmp_path/'FaceForensics++'
+    paths = [f'original_sequences/youtube/c23/videos/{p}.mp4' for p in ('000', '003', '004', '005')]
+    paths += [f'manipulated_sequences/Deepfakes/c23/videos/{p}.mp4' for p in ('000_003', '003_000', '004_005', '005_004')]
+    for k, path in enumerate(paths):
+        write_video(root/path, frames(seed=k))
+        box = root/'boxes'/Path(path).with_suffix('.json')
+        box.parent.mkdir(parents=True, exist_ok=True); box.write_text(json.dumps(dict(boxes=[[20, 10, 60, 50]]*8)))
+    for part, pairs in dict(train=[['000', '003']], val=[], test=[['004', '005']]).items(): (root/f'{part}.json').write_text(json.dumps(pairs))
+    (root/'STAND-IN.json').write_text('{"corpus": "FF++"}')
+    return root
+
+def store_of(tree, out='store', **kw): return extract(read_corpus('FF++', tree, 'c23'), tree, RULE, 32, None, tree.parent/out, **kw)
+
+def test_whole_tree(tree):
+    meta = store_of(tree)
+    assert (meta['faces'], meta['videos'], meta['skipped'], meta['data'], meta['detector'])==(4*4+4*1, 8, [], 'stand-in', 'sidecar')
+    store = FaceStore(tree.parent/'store')
+    assert sorted(set(store.manifest.split))==['test', 'train'] and store.manifest.video.nunique()==8
+
+def test_every_kind_of_broken_video_is_counted_and_named(tree):
+    folder = tree/'original_sequences/youtube/c23/videos'
+    whole = (folder/'000.mp4').read_bytes()
+    (folder/'000.mp4').write_bytes(whole[:len(whole)//2])
+    (folder/'003.mp4').write_bytes(b'')
+    (folder/'004.mp4').write_text('a text, not a video')
+    cv2.imwrite(str(tree/'x.png'), np.zeros((8, 8, 3), np.uint8)); shutil.copy(tree/'x.png', folder/'005.mp4')
+    (tree/'boxes/manipulated_sequences/Deepfakes/c23/videos/000_003.json').unlink()
+    (tree/'boxes/manipulated_sequences/Deepfakes/c23/videos/003_000.json').write_text(json.dumps(dict(boxes=[None]*8)))
+    videos = read_corpus('FF++', tree, 'c23')
+    (tree/'manipulated_sequences/Deepfakes/c23/videos/004_005.mp4').unlink()
+    meta = extract(videos, tree, RULE, 32, None, tree.parent/'store')
+    reasons = {Path(s['path']).stem: s['reason'] for s in meta['skipped']}
+    assert (meta['videos'], len(reasons))==(1, 7)
+    for name, words in {'000': 'cannot be opened', '003': 'empty', '004': 'cannot be opened', '005': 'no video', '000_003': 'no boxes', '003_000': 'no face', '004_005': 'no such video'}.items(): assert words in reasons[name], (name, reasons[name])
+    kept = json.loads((tree.parent/'store'/'meta.json').read_text())
+    assert kept['skipped']==meta['skipped'] and kept['faces']==len(FaceStore(tree.parent/'store'))==1
+
+def test_nothing_usable_leaves_nothing(tree):
+    for f in tree.rglob('*.mp4'): f.write_text('x')
+    with pytest.raises(NoFace, match='no face was cut from any of 8 videos'): store_of(tree)
+    assert not (tree.parent/'store').exists()
+
+def test_single_files_name_the_file_and_the_fix(tmp_path):
+    write_video(tmp_path/'a.mp4', frames())
+    whole = (tmp_path/'a.mp4').read_bytes(); (tmp_path/'cut.mp4').write_bytes(whole[:len(whole)*2//3]); (tmp_path/'none.jpg').write_bytes(b'\xff\xd8')
+    for path, call in (('cut.mp4', read_video), ('gone.mp4', video_info), ('none.jpg', read_image)):
+        with pytest.raises(BadFile) as e: call(tmp_path/path)
+        assert path in str(e.value) and 'fix:' in str(e.value)
+    with pytest.raises(BadFile, match='frame 20 was asked for, the video has 8'): list(read_frames(tmp_path/'a.mp4', [2, 20]))
+
+def test_damage_in_the_middle_is_no_silent_replacement(tmp_path):
+    "Bytes of some frames are overwritten: those before them are right, and the damage is an error."
+    write_video(tmp_path/'a.mp4', frames(30), crf=30)
+    good, data = dict(read_frames(tmp_path/'a.mp4')), bytearray((tmp_path/'a.mp4').read_bytes())
+    data[len(data)//2:len(data)//2+4000] = np.random.default_rng(0).integers(0, 256, 4000, dtype=np.uint8).tobytes()
+    (tmp_path/'b.mp4').write_bytes(data)
+    with pytest.raises(BadFile, match='cannot be decoded'):
+        for i, f in read_frames(tmp_path/'b.mp4'): assert (f==good[i]).all()
+
+def test_corpus_errors(tree, tmp_path):
+    (tree/'manipulated_sequences/Deepfakes/c23/videos/004_005.mp4').unlink()
+    with pytest.raises(BadFile, match='004_005'): read_corpus('FF++', tree)
+    with pytest.raises(MissingData, match='fetch the quality c40'): extract_view('FF++-LQ', 'smoke', tree, tmp_path/'s')
+    with pytest.raises(MissingData, match='below the folder'): read_corpus('FF++', tree.parent)
+    with pytest.raises(UnknownName): extract_view('FF+-LQ', 'smoke', tree, tmp_path/'s')
+    with pytest.raises(UnknownName, match='no manipulation NT'): extract_view('FF++-HQ:NT', 'smoke', tree, tmp_path/'s', missing='skip')
+    with pytest.raises(UnknownName): extract_view('FF++-HQ', 'smoek', tree, tmp_path/'s', missing='skip')
+    with pytest.raises(UnknownName, match='sidecar'): extract_view('FF++-HQ', 'smoke', tree, tmp_path/'s', detector='sidecars', missing='skip')
+    with pytest.raises(BadSetting, match='no video'): extract(pd.DataFrame(), tree, RULE, 32, None, tmp_path/'s')
+    assert not (tmp_path/'s').exists()
+
+def test_store_errors(tree):
+    store_of(tree)
+    out = tree.parent/'store'
+    with pytest.raises(BadSetting, match='empty'): FaceSet(FaceStore(out), [])
+    (out/'faces.npy').write_bytes((out/'faces.npy').read_bytes()[:200])
+    with pytest.raises(BadFile, match='extract the faces again'): FaceStore(out)
+    with pytest.raises(MissingData, match='ffd_extract'): FaceStore(out/'nowhere')
+
+def test_killed_extraction_goes_on_to_the_same_bytes(tree):
+    "kill -9 in the middle, then the same call: the store is that of an uninterrupted run."
+    store_of(tree, 'whole')
+    code = f'''
+import time
+import ffd_repro.faces.cutting as c, ffd_repro.faces.extraction as e
+from pathlib import Path
+from ffd_repro.faces.corpora import read_corpus
+from ffd_repro.faces.sampling import Sampling
+def slow(job): c.face_job(job); time.sleep(.4)
+e.face_job = slow
+root = Path({str(tree)!r})
+e.extract(read_corpus('FF++', root, 'c23'), root, {tuple(map(tuple, RULE))!r} and (Sampling(2, 4), Sampling(2, 1)), 32, None, root.parent/'killed')
+'''
+    p = subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.DEVNULL, cwd=Path(__file__).resolve().parents[1])
+    parts = lambda: list(tree.parent.glob('.killed.*/*.npz'))
+    end = time.time()+60
+    while len(parts())<3 and time.time()<end: time.sleep(.02)
+    os.kill(p.pid, signal.SIGKILL); p.wait()
+    assert 3<=len(parts())<8 and not (tree.parent/'killed').exists()
+    store_of(tree, 'killed')
+    for name in ('faces.npy', 'manifest.csv'): assert (tree.parent/'killed'/name).read_bytes()==(tree.parent/'whole'/name).read_bytes()
+    assert not list(tree.parent.glob('.killed.*'))
+
+def test_command_line(tree, tmp_path):
+    (tmp_path/'ffd_extract').write_text('import sys\nfrom ffd_repro.faces.extraction import ffd_extract\nsys.exit(ffd_extract())')
+    run = lambda *a: subprocess.run([sys.executable, tmp_path/'ffd_extract', *a], capture_output=True, text=True, cwd=Path(__file__).resolve().parents[1], env=os.environ|dict(PYTHONPATH=str(Path(__file__).resolve().parents[1])))
+    good = run('FF++-HQ', '--profile', 'smoke', '--root', str(tree), '--out', str(tmp_path/'s'), '--workers', '1')
+    assert good.returncode==0 and '20 faces of 8 videos (stand-in, boxes: sidecar)' in good.stdout, good
+    bad = run('FF++-LQ', '--profile', 'smoke', '--root', str(tree), '--out', str(tmp_path/'t'))
+    assert bad.returncode!=0 and 'fix: fetch the quality c40' in bad.stderr and 'Traceback' not in bad.stderr, bad
+    assert 'FF++-HQ:NT' in run('--help').stdout
