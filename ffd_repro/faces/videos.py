@@ -6,7 +6,7 @@
 __all__ = ['IMAGES', 'write_video', 'stated_crf', 'VideoInfo', 'video_info', 'read_frames', 'read_video', 'read_image',
            'count_frames', 'frames_of']
 
-# %% ../../nbs/10_faces/videos.ipynb #0c9d0d71
+# %% ../../nbs/10_faces/videos.ipynb #7976d82e
 import re
 from fractions import Fraction
 from itertools import chain
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 import cv2
 import numpy as np
-from ..base.errors import BadFile, need
+from ..base.errors import BadFile, BadSetting, need
 from ..base.paths import atomic
 
 # %% ../../nbs/10_faces/videos.ipynb #60c3acb3
@@ -130,13 +130,14 @@ def _decode_cv(path):
     v = cv2.VideoCapture(str(path))
     while v.grab(): yield lambda: cv2.cvtColor(v.retrieve()[1], cv2.COLOR_BGR2RGB)
 
-# %% ../../nbs/10_faces/videos.ipynb #2048b643
+# %% ../../nbs/10_faces/videos.ipynb #3f3d2e71
 def read_frames(path,         # a video file
                 indices=None  # frame numbers from 0, any order; None: all
                ):             # yields (number, uint8 HxWx3) in rising order
     "Frames of `path`. `BadFile` where it is missing, broken, or ends before a frame that was asked for."
     want = None if indices is None else set(map(int, indices))
     if want==set(): return
+    if want and min(want)<0: raise BadSetting(f'frame {min(want)} was asked for', where=path, fix='frames are numbered from 0')
     last, n = max(want) if want else None, 0
     decode = _decode_av if _has_av() else _decode_cv
     try:

@@ -13,7 +13,7 @@ from .masks import feather, region
 from .swapping import squeezed
 from .upsampling import Bottleneck
 
-# %% ../../nbs/20_forgeries/reenactment.ipynb #e9ba6b8d
+# %% ../../nbs/20_forgeries/reenactment.ipynb #65f8bfa9
 def either(name:str, # of the region: 'face', 'mouth'
            frame:Frame, donor:Frame,
            soft:float # width of the edge, as a share of the face's width
@@ -21,7 +21,8 @@ def either(name:str, # of the region: 'face', 'mouth'
     "Soft mask of a region as it lies in either of two frames."
     shape = frame.pixels.shape
     both = np.maximum(region(frame.landmarks, name, shape), region(donor.landmarks, name, shape))
-    return feather(both, soft*np.ptp(frame.landmarks[:17, 0]))
+    skin = np.maximum(frame.masks['face'], donor.masks['face']) > .5
+    return feather(both*skin, soft*np.ptp(frame.landmarks[:17, 0]))
 
 # %% ../../nbs/20_forgeries/reenactment.ipynb #792629bc
 def face2face(frame:Frame, # the target, before the camera

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['GENERATORS', 'CHANGES', 'edited', 'head', 'synthesise']
 
-# %% ../../nbs/20_forgeries/whole_face.ipynb #57df271d
+# %% ../../nbs/20_forgeries/whole_face.ipynb #fbdfbf8b
 from dataclasses import replace
 import numpy as np
 from ..base.seeds import rng
 from ..faces.geometry import landmark_box, square
-from ..faces.rendering import Frame, Identity
+from ..faces.people import Identity
+from ..faces.rendering import Frame
 from .blending import Paste, paste
 from .masks import feather, with_forehead
 from .swapping import squeezed

@@ -22,7 +22,7 @@ from ..faces.extraction import extract, sampling_for
 from ..faces.loading import FaceSet, FaceStore
 from ..forgeries.standins import ensure
 
-# %% ../../nbs/90_reproduce/data.ipynb #ba7a1003
+# %% ../../nbs/90_reproduce/data.ipynb #586e3e88
 def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
                 profile:str, # of the stand-in, when one is needed
                 make:bool=True # make a stand-in that is absent or incomplete
@@ -31,7 +31,9 @@ def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
     try: found = locate(corpus, profile)
     except MissingData: found = None
     if found is not None and found.data == 'real': return Path(found.root), 'real'
-    if make: return Path(ensure(corpus, profile)), 'stand-in'
+    if make:
+        (cache()/'locks').mkdir(parents=True, exist_ok=True)
+        with FileLock(cache()/'locks'/f'{profile}-{corpus}.lock'): return Path(ensure(corpus, profile)), 'stand-in'
     return found and Path(found.root), 'stand-in'
 
 # %% ../../nbs/90_reproduce/data.ipynb #7cbd9aa7

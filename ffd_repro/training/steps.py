@@ -73,9 +73,10 @@ def optimizer_for(model:torch.nn.Module, recipe:Recipe)->torch.optim.Optimizer:
     more = dict(momentum=recipe.momentum) if recipe.optimizer == 'sgd' else {}
     return kinds[recipe.optimizer]([p for p in model.parameters() if p.requires_grad], lr=recipe.lr, weight_decay=recipe.weight_decay, **more)
 
-# %% ../../nbs/50_training/steps.ipynb #ef96ba40
+# %% ../../nbs/50_training/steps.ipynb #7e1eb108
 def forward(model, images, recipe:Recipe)->Prediction:
-    "The model's answer in the precision and memory layout of the recipe."
+    "The model's answer in the precision and memory layout of the recipe; raises `BadSetting` for bf16 on a CPU."
+    if recipe.precision == 'bf16' and images.device.type == 'cpu': raise BadSetting('The precision bf16 needs an accelerator.', 'Recipe.precision', "use 'fp32' on a CPU")
     if recipe.channels_last: images = images.to(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == 'bf16'): return model(images)
 
