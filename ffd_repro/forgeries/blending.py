@@ -70,13 +70,16 @@ def moved(image:np.ndarray, # [H,W] or [H,W,C]
     "`image` under an affine motion; the border is repeated."
     return cv2.warpAffine(image.astype(np.float32), matrix, image.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
-# %% ../../nbs/20_forgeries/blending.ipynb #75ba180b
+# %% ../../nbs/20_forgeries/blending.ipynb #38a92ce9
 def detail(image:np.ndarray, # [H,W,3] float32
            alpha:np.ndarray # [H,W]
           )->float: # grey levels
     "Standard deviation, under `alpha`, of what a small blur takes away."
-    fine = image - cv2.GaussianBlur(image, (0, 0), 1)
-    return float(statistics(fine, alpha)[1].mean())
+    x, y, w, h = cv2.boundingRect((alpha > 0).astype(np.uint8))
+    part, weight = image[y:y + h, x:x + w], alpha[y:y + h, x:x + w]
+    if not w: return 0.
+    blurred = cv2.GaussianBlur(part, (0, 0), 1).reshape(part.shape)
+    return float(statistics(part - blurred, weight)[1].mean())
 
 # %% ../../nbs/20_forgeries/blending.ipynb #1816ac75
 def add_grain(forged:np.ndarray, # [H,W,3] float32

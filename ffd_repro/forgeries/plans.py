@@ -18,7 +18,7 @@ from .blending import Paste
 from .upsampling import Bottleneck
 from .whole_face import CHANGES, GENERATORS
 
-# %% ../../nbs/20_forgeries/plans.ipynb #a8091712
+# %% ../../nbs/20_forgeries/plans.ipynb #730f54ec
 @dataclass(frozen=True)
 class Manipulation:
     "One way of forging in one corpus."
@@ -27,6 +27,7 @@ class Manipulation:
     how:Bottleneck=Bottleneck()
     put:Paste=Paste()
 
+# %% ../../nbs/20_forgeries/plans.ipynb #0dbdfd68
 @dataclass(frozen=True)
 class Corpus:
     "What makes a stand-in differ from the others."
@@ -38,21 +39,21 @@ class Corpus:
     shapes:tuple=((1., 1.),)    # height and width as shares of the rendered square; one is drawn for a clip
     post:tuple=('none',)        # treatments after the camera; one is drawn for a clip and its forgeries alike
 
-# %% ../../nbs/20_forgeries/plans.ipynb #e29d45e4
+# %% ../../nbs/20_forgeries/plans.ipynb #077f7083
 _HFF = {name: Manipulation('synthesise', CHANGES[name], how, Paste(colour=.7, grain=.1)) for name, how in GENERATORS.items()}
 CORPORA = {c.name: c for c in [
     Corpus('FF++', 'FaceForensics++', qualities=dict(c23=23, c40=40), methods=dict(
-        Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.42, .06), Paste(feather=.15, grain=.45)),
-        Face2Face=Manipulation('face2face', 'expression', Bottleneck(.65, .03, 1), Paste(feather=.10, grain=.4)),
+        Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.55, .04), Paste(feather=.15, grain=.4)),
+        Face2Face=Manipulation('face2face', 'expression', Bottleneck(.80, .02, 1), Paste(feather=.10, grain=.2)),
         FaceSwap=Manipulation('faceswap', 'own', put=Paste(feather=.05, colour=.8, cast=.02, light=.06, jitter=.0006, flicker=.002, grain=0)),
         NeuralTextures=Manipulation('neural_textures', 'expression', Bottleneck(.34, .07), Paste(feather=.10)))),
     Corpus('DFDC', 'DFDC', qualities={'': 28}, fps=30, shapes=((1., .8), (.8, 1.)), post=('none', 'dim', 'soft', 'small', 'jpeg'), methods=dict(
         DF=Manipulation('deepfake', 'pose', Bottleneck(.40, .06), Paste(feather=.2, colour=.9, cast=.02)),
-        NN=Manipulation('faceswap', 'own', put=Paste(feather=.12, colour=1., light=.04, grain=.3)),
+        NN=Manipulation('faceswap', 'own', put=Paste(feather=.12, colour=1., light=.04, jitter=.0006, flicker=.002, grain=0)),
         FSGAN=Manipulation('face2face', 'expression', Bottleneck(.32, .06, 2), Paste(feather=.15)),
         StyleGAN=Manipulation('deepfake', 'pose', Bottleneck(.28, .20, nearest=True), Paste(feather=.1)))),
     Corpus('Celeb-DF', 'Celeb-DF-v2', qualities={'': 20}, fps=30, methods=dict(
-        swap=Manipulation('deepfake', 'pose', Bottleneck(.45, .05), Paste(feather=.25, jitter=.0008, flicker=.002, grain=.9)))),
+        swap=Manipulation('deepfake', 'pose', Bottleneck(.60, .04), Paste(feather=.25, jitter=.0008, flicker=.002, grain=.35)))),
     Corpus('HFF', 'HFF', qualities={'': None}, methods=_HFF)]}
 
 # %% ../../nbs/20_forgeries/plans.ipynb #256ac2ba
@@ -71,7 +72,7 @@ SIZES = dict(
     small={'FF++': Size(150, 192, 16), 'DFDC': Size(100, 240, 16, fakes=4), 'Celeb-DF': Size(30, 192, 16, takes=2, fakes=3, extra=6), 'HFF': Size(500, 128, takes=2)},
     paper={'FF++': Size(1000, 384, 60), 'DFDC': Size(1000, 480, 60, fakes=4), 'Celeb-DF': Size(60, 384, 60, takes=10, fakes=9, extra=100), 'HFF': Size(10000, 256, takes=2)})
 
-# %% ../../nbs/20_forgeries/plans.ipynb #bb82f890
+# %% ../../nbs/20_forgeries/plans.ipynb #7095ceb8
 @dataclass(frozen=True)
 class Clip:
     "An original: somebody, in one take."
@@ -79,6 +80,7 @@ class Clip:
     person:str
     take:int=0
 
+# %% ../../nbs/20_forgeries/plans.ipynb #12f6d4ef
 @dataclass(frozen=True)
 class Fake:
     "A forgery of `target` with `source`'s face or expression."
@@ -117,11 +119,12 @@ def dfdc_parts(people:int)->list[tuple[int,int]]: # (number of the folder, peopl
     numbers = [*np.linspace(0, 34, n - val - test).astype(int), *range(35, 35 + val), *range(40, 40 + test)]
     return [(int(k), part.size) for k, part in zip(numbers, np.array_split(np.arange(people), n))]
 
-# %% ../../nbs/20_forgeries/plans.ipynb #bc44f4f9
+# %% ../../nbs/20_forgeries/plans.ipynb #21a0a866
 def ten_letters(*keys)->str:
     "A file name as DFDC has them."
     return ''.join(rng('name', *keys).choice(list(string.ascii_lowercase), 10)) + '.mp4'
 
+# %% ../../nbs/20_forgeries/plans.ipynb #c87ae563
 def plan_dfdc(size:Size)->list[list]: # jobs: an original and its forgeries
     "Jobs of the DFDC stand-in."
     jobs, methods = [], list(CORPORA['DFDC'].methods)
@@ -133,11 +136,12 @@ def plan_dfdc(size:Size)->list[list]: # jobs: an original and its forgeries
                                     for k in range(size.fakes)])
     return jobs
 
-# %% ../../nbs/20_forgeries/plans.ipynb #22a6fd37
+# %% ../../nbs/20_forgeries/plans.ipynb #a86455a8
 def celeb_test(index:int)->bool:
     "Whether the person of this number is held out for the test."
     return index%3 == 2
 
+# %% ../../nbs/20_forgeries/plans.ipynb #23285311
 def plan_celeb(size:Size)->list[list]: # jobs: an original and its forgeries
     "Jobs of the Celeb-DF stand-in."
     jobs = [[Clip(f'YouTube-real/{i:05d}.mp4', f'you{i}')] for i in range(size.extra)]
@@ -168,7 +172,7 @@ def plan_hff(size:Size)->list[list]: # jobs: the pictures of a person
 # %% ../../nbs/20_forgeries/plans.ipynb #ab5de3ea
 PLANS = {'FF++': plan_ff, 'DFDC': plan_dfdc, 'Celeb-DF': plan_celeb, 'HFF': plan_hff}
 
-# %% ../../nbs/20_forgeries/plans.ipynb #7538326f
+# %% ../../nbs/20_forgeries/plans.ipynb #32cd701f
 def dfdc_metadata(jobs:list)->dict[str,str]: # path -> text
     "metadata.json of every folder."
     out = {}
@@ -178,6 +182,7 @@ def dfdc_metadata(jobs:list)->dict[str,str]: # path -> text
         out.setdefault(f'{path.parent}/metadata.json', {})[path.name] = row
     return {path: json.dumps(dict(sorted(rows.items()))) for path, rows in out.items()}
 
+# %% ../../nbs/20_forgeries/plans.ipynb #4d2264b3
 def celeb_list(jobs:list)->dict[str,str]:
     "List_of_testing_videos.txt: YouTube-real, Celeb-real, Celeb-synthesis; 1 is real."
     clips, folders = sum(jobs, []), ('YouTube-real', 'Celeb-real', 'Celeb-synthesis')

@@ -17,8 +17,8 @@ from .masks import feather, with_forehead
 from .swapping import squeezed
 from .upsampling import Bottleneck
 
-# %% ../../nbs/20_forgeries/whole_face.ipynb #41c1c4db
-GENERATORS = dict(PGGAN=Bottleneck(.50, .05, 2), StyleGAN=Bottleneck(.45, .3, 2, nearest=True), Glow=Bottleneck(.60, .06, 1),
+# %% ../../nbs/20_forgeries/whole_face.ipynb #6ae797ce
+GENERATORS = dict(PGGAN=Bottleneck(.60, .05, 2), StyleGAN=Bottleneck(.55, .3, 2, nearest=True), Glow=Bottleneck(.60, .06, 1),
                   StarGAN=Bottleneck(.65, .05, 1), Face2Face=Bottleneck(.60, .03, 1)) # not stated: chosen so that no kind is trivial
 CHANGES = dict(PGGAN='person', StyleGAN='person', Glow='expression', StarGAN='attribute', Face2Face='expression') # what each alters
 

@@ -27,11 +27,11 @@ def list_corpora(profile:str='smoke')->list[str]: # lines
     "Every corpus that can be read or made, and where it would come from now."
     return [f'{name:10s} {CORPORA[name]:22s} {corpus_root(name, profile, make=False)[1]}' for name in STAND_INS]
 
-# %% ../../nbs/90_reproduce/cli.ipynb #a8dbd7d1
+# %% ../../nbs/90_reproduce/cli.ipynb #de75fb6d
 LISTINGS = dict(detectors=list_detectors, targets=list_targets, corpora=list_corpora)
 
 @call_parse
-def ffd_list(what:Param('detectors, targets, corpora; everything when empty', str, nargs='?')=''):
+def ffd_list(what:Param('detectors, targets or corpora; everything when left out', str, opt=False, nargs='?', default='')=''):
     "List the detectors, the tables and figures that can be made, and the corpora."
     load('systems', 'baselines', 'claims')
     try: chosen = {what: lookup('listing', what, LISTINGS)} if what else LISTINGS

@@ -14,7 +14,7 @@ from ..base.paths import atomic, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import load, targets
 
-# %% ../../nbs/90_reproduce/pages.ipynb #12aa2861
+# %% ../../nbs/90_reproduce/pages.ipynb #aae76961
 def template_path(kind:str # of a target
                  )->Path:
     "The notebook that is executed for a kind; raises `MissingData`."
@@ -24,8 +24,8 @@ def template_path(kind:str # of a target
 
 def page_path(key:str, profile:str)->Path:
     "The executed notebook of a target."
-    target = targets[key]
-    return results(profile)/'notebooks'/target.paper/f'{target.item}.ipynb'
+    paper, item = key.split('/')
+    return results(profile)/'notebooks'/paper/f'{item}.ipynb'
 
 # %% ../../nbs/90_reproduce/pages.ipynb #0835b072
 def tidy(nb):

@@ -154,9 +154,9 @@ def trained(spec:RunSpec, progress:bool=True):
     model = load_weights(weights_path(spec), build(spec), detector=spec.method, setting=spec.setting)
     return model.to(device()).eval()
 
-# %% ../../nbs/90_reproduce/runs.ipynb #1145cb9f
+# %% ../../nbs/90_reproduce/runs.ipynb #9b74f2de
 @call_parse
-def ffd_train(method:Param('detector, see ffd_list', str)='ldfnet',
+def ffd_train(method:Param('detector, see ffd_list', str),
               setting:Param('variant of the detector', str)='full',
               train:Param('view to train on, like FF++-LQ or FF++-HQ:NT', str)='FF++-HQ',
               tests:Param('views to test on, separated by commas; the training view when empty', str)='',

@@ -1,0 +1,112 @@
+"""Can one cheat on the stand-ins? Probes that never look at a face, on people they have not seen."""
+import json, os, signal, subprocess, sys, time
+from pathlib import Path
+import cv2, numpy as np, pytest, torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from ffd_repro.base.paths import digest
+from ffd_repro.faces.geometry import Box, crop, square
+from ffd_repro.faces.videos import read_video
+from ffd_repro.forgeries.plans import CORPORA, PLANS, Fake, Size
+from ffd_repro.forgeries.standins import build
+
+SIZES = {'FF++': Size(40, 128, 8), 'DFDC': Size(40, 120, 8, fakes=4), 'Celeb-DF': Size(24, 128, 8, fakes=3), 'HFF': Size(160, 96)}
+LIMIT = .60
+
+@pytest.fixture(scope='module')
+def trees(tmp_path_factory):
+    "A reduced stand-in of every corpus."
+    home = tmp_path_factory.mktemp('standins')
+    return {name: build(name, 'small', home/name, 2, False, size) for name, size in SIZES.items()}
+
+def frames_of(path): return read_video(path) if path.suffix == '.mp4' else cv2.imread(str(path))[None, ..., ::-1]
+
+def clips(name, root, quality):
+    "Yield path, label and group of people of every clip."
+    for i, job in enumerate(PLANS[name](SIZES[name])):
+        for clip in job:
+            path = root/clip.path.format(quality=quality)
+            yield path, int(isinstance(clip, Fake)), path.parent.name if name == 'DFDC' else i
+
+def facts(path):
+    "What can be told of a file without looking at a face."
+    frames = frames_of(path).astype(np.float32)
+    return [*frames.mean((0, 1, 2)), *frames.std((0, 1, 2)), np.log(path.stat().st_size), len(frames), *frames.shape[1:3]]
+
+def unseen_auc(X, y, groups):
+    "AUC of a logistic regression on people whom it was not trained on."
+    net = make_pipeline(StandardScaler(), LogisticRegression(class_weight='balanced', max_iter=1000))
+    return roc_auc_score(y, cross_val_predict(net, X, y, groups=groups, cv=GroupKFold(5), method='predict_proba')[:, 1])
+
+@pytest.mark.parametrize('name,quality', [(name, q) for name, corpus in CORPORA.items() for q in corpus.qualities])
+def test_file_and_colour_tell_nothing(trees, name, quality):
+    path, y, group = zip(*clips(name, trees[name], quality))
+    X, y, group = np.array([facts(p) for p in path]), np.array(y), np.unique(group, return_inverse=True)[1]
+    assert unseen_auc(X, y, group) <= LIMIT
+    assert unseen_auc(X[:, :6], y, group) <= LIMIT
+    assert unseen_auc(X[:, 6:7], y, group) <= LIMIT
+
+def small_net(width=16):
+    block = lambda a, b: [torch.nn.Conv2d(a, b, 3, padding=1, bias=False), torch.nn.BatchNorm2d(b), torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
+    return torch.nn.Sequential(*block(3, width), *block(width, 2*width), *block(2*width, 4*width), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4*width, 2))
+
+def trained_auc(X, y, train, epochs=6):
+    "AUC on the rest of a small net trained on `train`."
+    torch.manual_seed(0); torch.set_num_threads(1)
+    X, y = torch.from_numpy(np.stack(X)).permute(0, 3, 1, 2), torch.tensor(y)
+    net, weight = small_net(), torch.where(y[train] == 0, (y == 1).sum()/(y == 0).sum(), 1.)
+    at, opt = np.flatnonzero(train), torch.optim.Adam(net.parameters(), 2e-3)
+    for _ in range(epochs*len(at)//64):
+        rows = at[torch.multinomial(weight, 64, replacement=True)]
+        loss = torch.nn.functional.cross_entropy(net(X[rows]/127.5 - 1), y[rows])
+        opt.zero_grad(); loss.backward(); opt.step()
+    net.eval()
+    with torch.no_grad(): scores = net(X[~train]/127.5 - 1).softmax(1)[:, 1]
+    return roc_auc_score(y[~train], scores)
+
+def pictures(name, root, quality, what, every=4):
+    "Pictures, labels and whether their people are for training."
+    X, y, train = [], [], []
+    for path, label, group in clips(name, root, quality):
+        boxes = json.loads((root/'boxes'/path.relative_to(root).with_suffix('.json')).read_text())['boxes']
+        for frame, box in list(zip(frames_of(path), boxes))[::every]:
+            X.append(what(frame, Box(*box))); y.append(label)
+            train.append(int(digest(str(group)), 16)%10 < 7)
+    return X, y, np.array(train)
+
+def background(frame, box, side=48):
+    "The frame with the head greyed out."
+    frame = frame.copy()
+    x0, y0, x1, y1 = (max(int(v), 0) for v in square(box, 1.9))
+    frame[y0:y1, x0:x1] = 127
+    return cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
+
+@pytest.mark.parametrize('name,quality', [('FF++', 'c23'), ('DFDC', ''), ('Celeb-DF', ''), ('HFF', '')])
+def test_background_tells_nothing(trees, name, quality):
+    assert trained_auc(*pictures(name, trees[name], quality, background)) <= LIMIT
+
+def test_faces_tell_something_but_not_all(trees):
+    face = lambda frame, box: crop(frame, square(box, 1.3), 48)
+    for quality in ('c23', 'c40'):
+        assert .55 < trained_auc(*pictures('FF++', trees['FF++'], quality, face), epochs=8) < .99
+
+def bytes_of(root): return {p.relative_to(root).as_posix(): digest(p) for p in Path(root).rglob('*') if p.is_file()}
+
+def test_a_killed_build_continues_to_the_same_bytes(tmp_path):
+    command = [sys.executable, '-c', 'import sys; from ffd_repro.forgeries.standins import build; build("Celeb-DF", "smoke", sys.argv[1], 1, False)']
+    env = os.environ|dict(OMP_NUM_THREADS='1')
+    subprocess.run([*command, str(tmp_path/'whole')], env=env, capture_output=True, check=True)
+    broken = subprocess.Popen([*command, str(tmp_path/'broken')], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    while len(list((tmp_path/'broken').rglob('*.mp4'))) < 5: time.sleep(.01)
+    os.killpg(broken.pid, signal.SIGKILL); broken.wait()
+    assert not (tmp_path/'broken'/'STAND-IN.json').exists()
+    subprocess.run([*command, str(tmp_path/'broken')], env=env, capture_output=True, check=True)
+    assert bytes_of(tmp_path/'broken') == bytes_of(tmp_path/'whole')
+
+def test_two_processes_write_what_one_writes(tmp_path):
+    size = Size(14, 64, 2)
+    one, two = (build('FF++', 'smoke', tmp_path/str(n), n, False, size) for n in (1, 2))
+    assert bytes_of(one) == bytes_of(two)
