@@ -20,7 +20,7 @@ reproduce: .venv/.ready ## faces -> forgeries -> trained detectors -> tables -> 
 test: .venv/.ready ## the whole gate; ends with `N passed, N failed`
 	@$(BIN)/python tests/gate.py
 
-results: ## the committed results again, on two cores (about two hours)
+results: ## the committed results again, on two cores (about an hour)
 	@$(MAKE) --no-print-directory reproduce PROFILE=small
 
 faces: .venv/.ready ## the papers' own face detector (dlib), an extra

@@ -15,7 +15,7 @@ rule corpus:
     output: touch(work.mark("corpus", "{corpus}"))
     log: work.log("corpus", "{corpus}")
     threads: 2
-    shell: "{BIN}/python -c \"from ffd_repro.forgeries.standins import ensure; ensure('{wildcards.corpus}', '{PROFILE}')\" > '{log}' 2>&1"
+    shell: "{BIN}/ffd_corpus '{wildcards.corpus}' --profile {PROFILE} > '{log}' 2>&1"
 
 rule faces:
     input: lambda w: work.corpora(w.view)

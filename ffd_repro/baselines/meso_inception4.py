@@ -49,10 +49,10 @@ class MesoInception4(nn.Module):
         features = self.leaky(self.hidden(self.dropout(maps.flatten(1))))
         return Prediction(self.head(self.dropout(features)), features, maps={'last': maps})
 
-# %% ../../nbs/60_baselines/meso_inception4.ipynb #b817b246
+# %% ../../nbs/60_baselines/meso_inception4.ipynb #5bc52d5a
 RECIPES = dict(
     paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'), # LDFnet IV-B2; for the baselines not stated: chosen because no other is given
-    small=Recipe(epochs=4, batch=32, lr=1e-3, schedule='cosine'), # not stated: chosen because it equals LDFnet's small recipe
+    small=Recipe(epochs=2, batch=16, lr=1e-3, schedule='cosine'), # not stated: chosen because it equals LDFnet's small recipe
     smoke=Recipe(epochs=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 meso_inception4 = detectors.register(Detector(

@@ -27,7 +27,7 @@ def _even(frame # uint8 HxW or HxWx3
     h, w = frame.shape[:2]
     return np.ascontiguousarray(np.pad(frame, ((0, h%2), (0, w%2), (0, 0)), 'edge') if h%2 or w%2 else frame)
 
-# %% ../../nbs/10_faces/videos.ipynb #b8b45abd
+# %% ../../nbs/10_faces/videos.ipynb #cdc0c23b
 def write_video(path,    # where to (.mp4)
                 frames,  # iterable of uint8 HxWx3 RGB or HxW grey, all of one size
                 fps=25,  # frames a second
@@ -40,7 +40,7 @@ def write_video(path,    # where to (.mp4)
     if first is None: raise BadFile('no frames to write', where=path, fix='give at least one frame')
     h, w = (first := _even(first)).shape[:2]
     with atomic(path) as tmp, av.open(str(tmp), 'w', format='mp4') as out:
-        stream = out.add_stream('libx264', rate=Fraction(fps).limit_denominator(60000), options={'crf': str(crf)})
+        stream = out.add_stream('libx264', rate=Fraction(fps).limit_denominator(60000), options={'crf': str(crf), 'bf': '0'})
         stream.width, stream.height, stream.pix_fmt, stream.thread_count = w, h, 'yuv420p', 1
         for frame in chain([first], map(_even, frames)):
             if frame.shape!=(h, w, 3): raise BadFile(f'frame {n} is {frame.shape[1]}x{frame.shape[0]}, the first was {w}x{h}', where=path, fix='give frames of one size')

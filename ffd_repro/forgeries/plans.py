@@ -39,13 +39,13 @@ class Corpus:
     shapes:tuple=((1., 1.),)    # height and width as shares of the rendered square; one is drawn for a clip
     post:tuple=('none',)        # treatments after the camera; one is drawn for a clip and its forgeries alike
 
-# %% ../../nbs/20_forgeries/plans.ipynb #077f7083
+# %% ../../nbs/20_forgeries/plans.ipynb #855fdadb
 _HFF = {name: Manipulation('synthesise', CHANGES[name], how, Paste(colour=.7, grain=.1)) for name, how in GENERATORS.items()}
 CORPORA = {c.name: c for c in [
     Corpus('FF++', 'FaceForensics++', qualities=dict(c23=23, c40=40), methods=dict(
-        Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.55, .04), Paste(feather=.15, grain=.4)),
+        Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.65, .04), Paste(feather=.15, grain=.35)),
         Face2Face=Manipulation('face2face', 'expression', Bottleneck(.80, .02, 1), Paste(feather=.10, grain=.2)),
-        FaceSwap=Manipulation('faceswap', 'own', put=Paste(feather=.05, colour=.8, cast=.02, light=.06, jitter=.0006, flicker=.002, grain=0)),
+        FaceSwap=Manipulation('faceswap', 'own', put=Paste(feather=.05, colour=.8, cast=.02, light=.06, jitter=.0003, flicker=.001, grain=0)),
         NeuralTextures=Manipulation('neural_textures', 'expression', Bottleneck(.34, .07), Paste(feather=.10)))),
     Corpus('DFDC', 'DFDC', qualities={'': 28}, fps=30, shapes=((1., .8), (.8, 1.)), post=('none', 'dim', 'soft', 'small', 'jpeg'), methods=dict(
         DF=Manipulation('deepfake', 'pose', Bottleneck(.40, .06), Paste(feather=.2, colour=.9, cast=.02)),
@@ -54,9 +54,9 @@ CORPORA = {c.name: c for c in [
         StyleGAN=Manipulation('deepfake', 'pose', Bottleneck(.28, .20, nearest=True), Paste(feather=.1)))),
     Corpus('Celeb-DF', 'Celeb-DF-v2', qualities={'': 20}, fps=30, methods=dict(
         swap=Manipulation('deepfake', 'pose', Bottleneck(.60, .04), Paste(feather=.25, jitter=.0008, flicker=.002, grain=.35)))),
-    Corpus('HFF', 'HFF', qualities={'': None}, methods=_HFF)]}
+    Corpus('HFF', 'HFF', qualities={'': None}, post=('none', 'soft', 'small', 'jpeg'), methods=_HFF)]}
 
-# %% ../../nbs/20_forgeries/plans.ipynb #256ac2ba
+# %% ../../nbs/20_forgeries/plans.ipynb #ad8d3e9f
 @dataclass(frozen=True)
 class Size:
     "How much of a corpus is made."
@@ -69,7 +69,7 @@ class Size:
 
 SIZES = dict(
     smoke={'FF++': Size(14, 96, 8), 'DFDC': Size(8, 96, 8, fakes=4), 'Celeb-DF': Size(9, 96, 8, fakes=2, extra=2), 'HFF': Size(50, 96)},
-    small={'FF++': Size(150, 192, 16), 'DFDC': Size(100, 240, 16, fakes=4), 'Celeb-DF': Size(30, 192, 16, takes=2, fakes=3, extra=6), 'HFF': Size(500, 128, takes=2)},
+    small={'FF++': Size(150, 192, 16), 'DFDC': Size(100, 240, 16, fakes=4), 'Celeb-DF': Size(36, 192, 16, takes=2, fakes=3, extra=6), 'HFF': Size(500, 128, takes=2)},
     paper={'FF++': Size(1000, 384, 60), 'DFDC': Size(1000, 480, 60, fakes=4), 'Celeb-DF': Size(60, 384, 60, takes=10, fakes=9, extra=100), 'HFF': Size(10000, 256, takes=2)})
 
 # %% ../../nbs/20_forgeries/plans.ipynb #7095ceb8
@@ -136,21 +136,24 @@ def plan_dfdc(size:Size)->list[list]: # jobs: an original and its forgeries
                                     for k in range(size.fakes)])
     return jobs
 
-# %% ../../nbs/20_forgeries/plans.ipynb #a86455a8
-def celeb_test(index:int)->bool:
-    "Whether the person of this number is held out for the test."
-    return index%3 == 2
+# %% ../../nbs/20_forgeries/plans.ipynb #b2767b22
+def celeb_test(person:str, # 'id7', or 'you7' for one of YouTube-real
+               size:Size
+              )->bool:
+    "Whether a person of the Celeb-DF stand-in is held out for the test."
+    number = int(person.lstrip('idyou'))
+    return (number//(size.fakes + 1) if person.startswith('id') else number)%3 == 2
 
-# %% ../../nbs/20_forgeries/plans.ipynb #23285311
+# %% ../../nbs/20_forgeries/plans.ipynb #c6a34eec
 def plan_celeb(size:Size)->list[list]: # jobs: an original and its forgeries
     "Jobs of the Celeb-DF stand-in."
-    jobs = [[Clip(f'YouTube-real/{i:05d}.mp4', f'you{i}')] for i in range(size.extra)]
+    jobs, circle = [[Clip(f'YouTube-real/{i:05d}.mp4', f'you{i}')] for i in range(size.extra)], size.fakes + 1
     for i in range(size.people):
-        others = [j for j in range(i + 1, i + 1 + size.people) if celeb_test(j%size.people) == celeb_test(i) and j%size.people != i]
+        first = i//circle*circle
+        others = [first + (i + k)%circle for k in range(1, circle)]
         for take in range(size.takes):
             target = Clip(f'Celeb-real/id{i}_{take:04d}.mp4', f'id{i}', take)
-            sources = [j%size.people for j in others[:size.fakes]]
-            jobs.append([target] + [Fake(f'Celeb-synthesis/id{i}_id{j}_{take:04d}.mp4', 'swap', target, Clip('', f'id{j}', take)) for j in sources])
+            jobs.append([target] + [Fake(f'Celeb-synthesis/id{i}_id{j}_{take:04d}.mp4', 'swap', target, Clip('', f'id{j}', take)) for j in others if j < size.people])
     return jobs
 
 # %% ../../nbs/20_forgeries/plans.ipynb #7f50bf21
@@ -182,15 +185,15 @@ def dfdc_metadata(jobs:list)->dict[str,str]: # path -> text
         out.setdefault(f'{path.parent}/metadata.json', {})[path.name] = row
     return {path: json.dumps(dict(sorted(rows.items()))) for path, rows in out.items()}
 
-# %% ../../nbs/20_forgeries/plans.ipynb #4d2264b3
-def celeb_list(jobs:list)->dict[str,str]:
+# %% ../../nbs/20_forgeries/plans.ipynb #939c2021
+def celeb_list(jobs:list, size:Size)->dict[str,str]:
     "List_of_testing_videos.txt: YouTube-real, Celeb-real, Celeb-synthesis; 1 is real."
     clips, folders = sum(jobs, []), ('YouTube-real', 'Celeb-real', 'Celeb-synthesis')
-    held = [c for c in clips if celeb_test(int(''.join(filter(str.isdigit, (c.target if isinstance(c, Fake) else c).person))))]
+    held = [c for c in clips if celeb_test((c.target if isinstance(c, Fake) else c).person, size)]
     held.sort(key=lambda c: (folders.index(c.path.split('/')[0]), c.path))
     return {'List_of_testing_videos.txt': ''.join(f'{int(isinstance(c, Clip))} {c.path}\n' for c in held)}
 
-# %% ../../nbs/20_forgeries/plans.ipynb #e1cb3087
+# %% ../../nbs/20_forgeries/plans.ipynb #27882084
 def lists(name:str, # of the corpus
           size:Size
          )->dict[str,str]: # path -> text
@@ -198,5 +201,5 @@ def lists(name:str, # of the corpus
     jobs = PLANS[name](size)
     if name == 'FF++': return {f'splits/{part}.json': json.dumps(pairs) for part, pairs in ff_pairs(size.people).items()}
     if name == 'DFDC': return dfdc_metadata(jobs)
-    if name == 'Celeb-DF': return celeb_list(jobs)
+    if name == 'Celeb-DF': return celeb_list(jobs, size)
     return {f'{part}.txt': ''.join(f'{c.path} {int(isinstance(c, Clip))}\n' for c in sum(jobs, []) if c.path.startswith(part)) for part in ('train', 'test')}

@@ -33,22 +33,24 @@ def default_root(name:str, # of the corpus
     lookup('profile', profile, SIZES)
     return cache()/'standins'/profile/lookup('corpus', name, CORPORA).folder
 
-# %% ../../nbs/20_forgeries/standins.ipynb #453abe62
+# %% ../../nbs/20_forgeries/standins.ipynb #b9d8e2db
 DRAWN_BY = tuple(f'ffd_repro.{m}' for m in ('faces.people', 'faces.anatomy', 'faces.rendering', 'forgeries.masks', 'forgeries.blending', 'forgeries.upsampling',
-                                          'forgeries.swapping', 'forgeries.reenactment', 'forgeries.whole_face', 'forgeries.compression', 'forgeries.plans', 'forgeries.filming'))
+                                          'forgeries.swapping', 'forgeries.reenactment', 'forgeries.compression', 'forgeries.filming'))
 
 @lru_cache
-def code()->str: # a digest
-    "Fingerprint of the code that draws, forges and encodes; comments and docstrings do not count."
-    trees = [ast.parse(Path(find_spec(m).origin).read_text()) for m in DRAWN_BY]
+def code(name:str, # of the corpus
+         size:Size)->str: # a digest
+    "Fingerprint of the plan, and of the code that draws, forges and encodes; comments and docstrings do not count."
+    modules = DRAWN_BY + (('ffd_repro.forgeries.whole_face',) if name == 'HFF' else ())
+    trees = [ast.parse(Path(find_spec(m).origin).read_text()) for m in modules]
     for node in (n for tree in trees for n in ast.walk(tree) if isinstance(getattr(n, 'body', None), list)):
         node.body = [line for line in node.body if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))]
-    return digest(''.join(map(ast.dump, trees)))
+    return digest(repr(PLANS[name](size)) + ''.join(map(ast.dump, trees)))
 
-# %% ../../nbs/20_forgeries/standins.ipynb #c569e8c1
+# %% ../../nbs/20_forgeries/standins.ipynb #05d3a88a
 def marker(name:str, profile:str, size:Size)->dict:
     "The content of STAND-IN.json: what the tree is, and everything that it depends on."
-    settings = dict(corpus=asdict(CORPORA[name]), style=asdict(STYLES[name]), size=asdict(size), seed=SEED, code=code())
+    settings = dict(corpus=asdict(CORPORA[name]), style=asdict(STYLES[name]), size=asdict(size), seed=SEED, code=code(name, size))
     return dict(corpus=name, profile=profile, seed=SEED, settings_hash=digest(json.dumps(settings, sort_keys=True)), settings=settings,
                 note='Procedural stand-in: drawn faces in the layout of the corpus named here. Not the corpus itself.')
 

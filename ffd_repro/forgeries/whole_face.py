@@ -17,9 +17,9 @@ from .masks import feather, with_forehead
 from .swapping import squeezed
 from .upsampling import Bottleneck
 
-# %% ../../nbs/20_forgeries/whole_face.ipynb #6ae797ce
-GENERATORS = dict(PGGAN=Bottleneck(.60, .05, 2), StyleGAN=Bottleneck(.55, .3, 2, nearest=True), Glow=Bottleneck(.60, .06, 1),
-                  StarGAN=Bottleneck(.65, .05, 1), Face2Face=Bottleneck(.60, .03, 1)) # not stated: chosen so that no kind is trivial
+# %% ../../nbs/20_forgeries/whole_face.ipynb #c6171f08
+GENERATORS = dict(PGGAN=Bottleneck(.80, .04, 2), StyleGAN=Bottleneck(.75, .3, 2, nearest=True), Glow=Bottleneck(.85, .04, 1),
+                  StarGAN=Bottleneck(.90, .04, 1), Face2Face=Bottleneck(.85, .03, 1)) # not stated: chosen so that no kind is trivial
 CHANGES = dict(PGGAN='person', StyleGAN='person', Glow='expression', StarGAN='attribute', Face2Face='expression') # what each alters
 
 # %% ../../nbs/20_forgeries/whole_face.ipynb #f26851da
