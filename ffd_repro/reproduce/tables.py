@@ -68,7 +68,7 @@ def claims_table(target:Target, look, data:str='')->pd.DataFrame:
     "The target's claims, judged on the printed numbers and on ours."
     return claims_shown(relations_table(look, data, target.relations)).set_index('claim')
 
-# %% ../../nbs/90_reproduce/tables.ipynb #9e6d31e0
+# %% ../../nbs/90_reproduce/tables.ipynb #22d1061f
 def departures_table(target:Target)->pd.DataFrame:
     "What is done otherwise than in the paper, and why."
     return pd.DataFrame(target.departures, columns=['paper', 'here', 'why'])
@@ -79,10 +79,11 @@ def trail(target:Target, profile:str)->pd.DataFrame: # one row a run
     for spec in plan([target.key], profile):
         record = read_record(spec) or {}
         best = max([e['val_auc'] for e in record.get('history', {}).get('epochs', [])], default=float('nan'))
-        rows.append(dict(run=spec.id, state=status(spec), data=spec.data, seed=spec.seed, **{'best validation AUC': round(best, 3), 'seconds': record.get('wall_s')}))
+        skipped = sum(d['skipped'] for d in record.get('data', []))
+        rows.append(dict(run=spec.id, state=status(spec), data=spec.data, seed=spec.seed, **{'best validation AUC': round(best, 3), 'videos skipped': skipped, 'seconds': record.get('wall_s')}))
     return pd.DataFrame(rows).set_index('run') if rows else pd.DataFrame()
 
-# %% ../../nbs/90_reproduce/tables.ipynb #d798ff2d
+# %% ../../nbs/90_reproduce/tables.ipynb #cdfdfa9b
 def dot_plot(target:Target, rows:pd.DataFrame, metric:str='AUC'):
     "One panel a view: printed values (hollow) and ours with intervals (filled), in percent."
     plt = need('matplotlib.pyplot', extra='notebook')
@@ -106,6 +107,7 @@ def _panel(ax, keys, values, rows):
         ax.plot(100*values.get(k, np.nan), y, 'o', mfc='none', color='gray')
         ax.errorbar(100*r.value, y, xerr=[[100*(r.value - r.lo)], [100*(r.hi - r.value)]], fmt='o', ms=4, color='C0')
     ax.set_yticks(range(len(keys)), [row_name(k) for k in reversed(keys)], fontsize=8)
+    ax.set_ylim(-.6, len(keys) - .4)
     ax.tick_params(axis='x', labelsize=7)
     ax.grid(alpha=.3)
 
@@ -123,7 +125,7 @@ def steps_table(target:Target, look, metric:str='AUC')->pd.DataFrame: # in point
         rows.append(dict(setting=row_name(k), test=k.test, printed=100*theirs, ours=100*float(np.mean(a - b)), lo=100*lo, hi=100*hi))
     return pd.DataFrame(rows, columns=['setting', 'test', 'printed', 'ours', 'lo', 'hi']).round(2)
 
-# %% ../../nbs/90_reproduce/tables.ipynb #c53c3482
+# %% ../../nbs/90_reproduce/tables.ipynb #fbca7d1e
 def step_plot(target:Target, look, data:str='', metric:str='AUC'):
     "The steps of an ablation as bars with intervals, printed ones hollow; gives the figure and its numbers."
     plt, table = need('matplotlib.pyplot', extra='notebook'), steps_table(target, look, metric)
@@ -134,7 +136,9 @@ def step_plot(target:Target, look, data:str='', metric:str='AUC'):
         ax.barh(part.index, part.printed, color='none', edgecolor='gray', height=.7)
         ax.errorbar(part.ours, part.index, xerr=[part.ours - part.lo, part.hi - part.ours], fmt='o', ms=4, color='C0')
         ax.set_yticks(part.index, part.setting, fontsize=8)
-        ax.set_title(f'{display_view(test, data)} {metric}, points over {row_name(keys_of(target)[0])}', fontsize=7)
+        ax.set_title(f'{display_view(test, data)} {metric}', fontsize=8)
+        ax.set_xlabel(f'points over {row_name(keys_of(target)[0])}', fontsize=7)
+        ax.tick_params(axis='x', labelsize=7)
         ax.axvline(0, color='k', lw=.8)
     return fig, table
 
