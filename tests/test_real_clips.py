@@ -7,8 +7,11 @@ import pytest
 from ffd_repro.faces.extraction import extract
 from ffd_repro.faces.finding import FACE_DETECTORS
 from ffd_repro.faces.geometry import Box, iou
-from ffd_repro.faces.loading import FaceStore
+from ffd_repro.base.registry import detectors, load
+from ffd_repro.faces.loading import FaceSet, FaceStore
 from ffd_repro.faces.sampling import Sampling
+from ffd_repro.measures.scores import score_table
+from ffd_repro.training.loop import predict
 from ffd_repro.faces.videos import count_frames, read_frames, stated_crf, video_info
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
@@ -56,7 +59,7 @@ def test_quality_is_read_from_the_header():
 
 @needs_clips
 def test_real_clips_become_a_store(tmp_path):
-    "Pairs through the whole extraction: a fake takes its real's box, and the crops hold the face."
+    "Pairs through extraction and scoring: a fake takes its real's box, the crops hold the face, every face and video gets a score."
     rows = clips()[lambda c: c.file.str.startswith('dfl_pairs')].head(8)
     videos = pd.DataFrame([dict(corpus='clips', quality='', label=int(r.label=='fake'), method='swap' if r.label=='fake' else 'real', video=r.file, target=Path(r.file).stem, source=Path(r.file).stem,
                                 pair=r.file.replace('/fake/', '/real/'), split='test', path=r.file, mask='') for r in rows.itertuples()])
@@ -67,6 +70,12 @@ def test_real_clips_become_a_store(tmp_path):
     for _, row in first.iterrows(): assert iou(Box(*row.xs('real', level=1)), Box(*row.xs('swap', level=1)))>.999
     face = [FACE_DETECTORS['opencv'].faces(np.asarray(f)) for f in store.faces]
     assert np.mean([len(f)>0 and max((b.width for b in f))>.5*96 for f in face])>=.9
+    load('systems')
+    ldfnet = detectors['ldfnet']
+    scores = predict(ldfnet.make(side=96, tiny=True), FaceSet(store, mean=ldfnet.mean, std=ldfnet.std))
+    assert len(scores)==len(store) and np.isfinite(scores).all() and ((0<=scores)&(scores<=1)).all()
+    table = score_table(store.manifest.assign(test='clips', score=scores), 'video')
+    assert set(table.n)=={len(videos)} and table.set_index('metric').value[['ACC', 'AUC', 'EER', 'AP']].notna().all()
 
 @needs_photos
 def test_faces_in_photographs():

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['template_path', 'page_path', 'tidy', 'make_page', 'ffd_page']
 
-# %% ../../nbs/90_reproduce/pages.ipynb #b09a7f0a
+# %% ../../nbs/90_reproduce/pages.ipynb #2485153a
 import os
 from pathlib import Path
-from fastcore.script import Param, call_parse
+from fastcore.script import Param, call_parse, store_true
 from ..base.errors import BadSetting, FFDError, MissingData, need
 from ..base.paths import atomic, results, root, shown
 from ..base.profiles import profile as profile_of
@@ -42,8 +42,8 @@ def tidy(nb):
     for i, cell in enumerate(nb.cells): cell.id = f'cell-{i}'
     return nb
 
-# %% ../../nbs/90_reproduce/pages.ipynb #245f33c5
-def make_page(key:str, profile:str, progress:bool=True)->Path: # the executed notebook
+# %% ../../nbs/90_reproduce/pages.ipynb #f4205cb2
+def make_page(key:str, profile:str, train:bool=True, progress:bool=True)->Path: # the executed notebook
     "Execute the template of a target; raises `BadSetting` when a cell fails."
     papermill, nbformat = need('papermill', extra='notebook'), need('nbformat', extra='notebook')
     template, page = template_path(targets[key].kind), page_path(key, profile)
@@ -53,17 +53,18 @@ def make_page(key:str, profile:str, progress:bool=True)->Path: # the executed no
     os.environ.setdefault('PYDEVD_DISABLE_FILE_VALIDATION', '1')
     try:
         with atomic(page) as tmp:
-            papermill.execute_notebook(template, tmp, dict(target=key, profile=profile), kernel_name='python3', progress_bar=progress, cwd=str(root()))
+            papermill.execute_notebook(template, tmp, dict(target=key, profile=profile, train=train), kernel_name='python3', progress_bar=progress, cwd=str(root()))
             nbformat.write(tidy(nbformat.read(tmp, 4)), tmp)
     except papermill.PapermillExecutionError as e:
         raise BadSetting(f'The page {key} failed in cell {e.cell_index}: {e.ename}: {e.evalue}', template, 'run the template in JupyterLab to see where') from None
     return page
 
-# %% ../../nbs/90_reproduce/pages.ipynb #cf32ea94
+# %% ../../nbs/90_reproduce/pages.ipynb #1ac05412
 @call_parse
 def ffd_page(target:Param('table or figure, like ldfnet/table-3; see ffd_list', str),
-             profile:Param('size of the work: smoke, small or paper', str)='smoke'):
+             profile:Param('size of the work: smoke, small or paper', str)='smoke',
+             no_train:Param('use only the runs that are there; the other cells say `not run`', store_true)=False):
     "Make one page: train what is missing, write its rows, figures and executed notebook."
     load('systems', 'baselines', 'claims')
-    try: print(shown(make_page(target, profile)))
+    try: print(shown(make_page(target, profile, train=not no_train)))
     except FFDError as e: raise SystemExit(str(e)) from None
