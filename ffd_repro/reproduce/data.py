@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['corpus_root', 'face_store', 'balanced', 'part_rows', 'faces', 'prepare', 'data_facts']
 
-# %% ../../nbs/90_reproduce/data.ipynb #44d42280
+# %% ../../nbs/90_reproduce/data.ipynb #fe5fc348
 import numpy as np
 import pandas as pd
 from pathlib import Path
 from filelock import FileLock
 from ..base.contracts import View, parse_view
 from ..base.errors import BadSetting, MissingData
-from ..base.paths import atomic, cache, digest
+from ..base.paths import atomic, cache, data_root, digest
 from ..base.profiles import profile as profile_of
 from ..base.registry import Detector
 from ..base.seeds import rng
@@ -21,12 +21,13 @@ from ..faces.extraction import extract, sampling_for, store_folder
 from ..faces.loading import FaceSet, FaceStore
 from ..forgeries.standins import ensure
 
-# %% ../../nbs/90_reproduce/data.ipynb #586e3e88
+# %% ../../nbs/90_reproduce/data.ipynb #430ae7ed
 def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
                 profile:str, # of the stand-in, when one is needed
                 make:bool=True # make a stand-in that is absent or incomplete
                )->tuple[Path,str]: # root (None when there is none yet), 'real' or 'stand-in'
-    "Where a corpus lies; makes its stand-in when the real one is not here."
+    "Where a corpus lies; makes its stand-in when the real one is not here. Raises `MissingData` when FFD_DATA names no folder."
+    data_root()
     try: found = locate(corpus, profile)
     except MissingData: found = None
     if found is not None and found.data == 'real': return Path(found.root), 'real'
