@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['make_spec', 'needed', 'plan', 'run_code', 'record_path', 'predictions_path', 'work_folder', 'weights_path',
            'read_record', 'read_predictions', 'status', 'missing', 'device', 'build', 'test_part', 'score_view', 'fit',
-           'make_record', 'execute', 'trained', 'ffd_train']
+           'trained', 'make_record', 'fitted', 'execute', 'ffd_train']
 
 # %% ../../nbs/90_reproduce/runs.ipynb #969ffa8e
 import dataclasses
@@ -124,7 +124,14 @@ def fit(spec:RunSpec, progress:bool=True):
     for checkpoint in work_folder(spec).glob('*.pt'): checkpoint.unlink()
     return model, history
 
-# %% ../../nbs/90_reproduce/runs.ipynb #966254a9
+# %% ../../nbs/90_reproduce/runs.ipynb #a9472c62
+def trained(spec:RunSpec, progress:bool=True):
+    "The trained net of a run, on the device, in evaluation mode."
+    if not weights_path(spec).exists(): fit(spec, progress)
+    model = load_weights(weights_path(spec), build(spec), detector=spec.method, setting=spec.setting)
+    return model.to(device()).eval()
+
+# %% ../../nbs/90_reproduce/runs.ipynb #656ac02e
 def make_record(spec:RunSpec, history, seconds:float, failure:str='')->dict: # plain values
     "What is kept of a run beside its predictions."
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024
@@ -132,27 +139,29 @@ def make_record(spec:RunSpec, history, seconds:float, failure:str='')->dict: # p
                 data=[data_facts(v, spec.profile) for v in sorted({spec.train, *spec.tests})], history=history,
                 wall_s=round(seconds, 1), peak_mb=round(peak), **surroundings(device()))
 
+def fitted(spec:RunSpec, progress:bool=True)->tuple: # net, history as plain values, seconds spent before
+    "The trained net of a run: loaded when today's code trained it already, else trained."
+    record = read_record(spec)
+    if record and record['status'] == 'ok' and record['code'] == run_code(spec.method) and weights_path(spec).exists():
+        return trained(spec), record['history'], record['wall_s']
+    model, h = fit(spec, progress)
+    return model, dict(steps=[round(x, 5) for x in h.steps], epochs=h.epochs, best=h.best), 0.
+
 def execute(spec:RunSpec, progress:bool=True)->dict: # the record
     "Train and test a run unless it is there already; two processes never make the same run."
     work_folder(spec).mkdir(parents=True, exist_ok=True)
     with FileLock(work_folder(spec)/'lock'):
         if not missing([spec]): return read_record(spec)
+        spec = dataclasses.replace(spec, tests=tuple(sorted({*spec.tests, *(read_record(spec) or {}).get('tests', [])})))
         started, failure, history, tables = time.time(), '', {}, []
         try:
-            model, h = fit(spec, progress)
-            history, tables = dict(steps=[round(x, 5) for x in h.steps], epochs=h.epochs, best=h.best), [score_view(model, spec, t) for t in spec.tests]
+            model, history, before = fitted(spec, progress)
+            started, tables = started - before, [score_view(model, spec, t) for t in spec.tests]
         except Diverged as e: failure = f'failed: {e.what}'
         with atomic(predictions_path(spec)) as tmp: pd.concat(tables or [pd.DataFrame(columns=PREDICTIONS)]).to_csv(tmp, index=False)
         record = make_record(spec, history, time.time() - started, failure)
         with atomic(record_path(spec)) as tmp: tmp.write_text(json.dumps(record, indent=1, sort_keys=True))
         return record
-
-# %% ../../nbs/90_reproduce/runs.ipynb #a9472c62
-def trained(spec:RunSpec, progress:bool=True):
-    "The trained net of a run, on the device, in evaluation mode."
-    if not weights_path(spec).exists(): fit(spec, progress)
-    model = load_weights(weights_path(spec), build(spec), detector=spec.method, setting=spec.setting)
-    return model.to(device()).eval()
 
 # %% ../../nbs/90_reproduce/runs.ipynb #9b74f2de
 @call_parse
