@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['COUNTED', 'AVERAGED', 'specs_of', 'kept_runs', 'test_predictions', 'predictions_of', 'cost', 'speed_path',
-           'measure_speed', 'speed_replicates', 'maps_path', 'keep_maps', 'entropy_replicates', 'lookup_of', 'why_not',
-           'seed_rows', 'cell_rows', 'keys_of', 'target_rows', 'rows_path', 'write_rows', 'read_rows']
+           'measure_speed', 'speed_replicates', 'maps_path', 'keep_maps', 'entropy_replicates', 'lookup_of',
+           'faces_behind', 'why_not', 'seed_rows', 'cell_rows', 'keys_of', 'target_rows', 'rows_path', 'write_rows',
+           'read_rows']
 
 # %% ../../nbs/90_reproduce/evidence.ipynb #cf97326b
 import json
@@ -117,7 +118,13 @@ def lookup_of(profile:str):
         return bootstrap(by_seed, key.metric, key.level or 'frame', n=n) if by_seed else None
     return look
 
-# %% ../../nbs/90_reproduce/evidence.ipynb #d5a635a9
+# %% ../../nbs/90_reproduce/evidence.ipynb #0bcc9949
+def faces_behind(spec, test:str)->str: # 'real' or 'stand-in'
+    "Where the faces of a run's training and of one of its tests came from: real only when both did."
+    sources = {d['view']: d['data'] for d in read_record(spec)['data']}
+    return 'real' if {sources[spec.train], sources[test]} == {'real'} else 'stand-in'
+
+# %% ../../nbs/90_reproduce/evidence.ipynb #22de2e93
 def why_not(key:RowKey, profile:str)->tuple[str,str]: # status, note
     "Why a cell has no number."
     if key.method not in detectors: return 'not run', 'this detector is not built yet'
@@ -131,7 +138,7 @@ def seed_rows(key:RowKey, profile:str)->list[dict]: # one a seed
     for seed, s in kept_runs(key, profile).items() if key.metric in SCORERS else ():
         p = test_predictions(s.id, str(record_path(s).with_suffix('.csv')), key.test)
         t = score_table(p, key.level or 'frame')
-        rows.append(dict(key._asdict(), value=float(t[t.metric == key.metric].value.iloc[0]), profile=profile, data=s.data,
+        rows.append(dict(key._asdict(), value=float(t[t.metric == key.metric].value.iloc[0]), profile=profile, data=faces_behind(s, key.test),
                          seed=str(seed), n=len(p), run=s.id, status=status(s), note=''))
     return rows
 
