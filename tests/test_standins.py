@@ -1,5 +1,5 @@
 """Can one cheat on the stand-ins? Probes that never look at a face, on people they have not seen."""
-import json, os, signal, subprocess, sys, time
+import json, os, signal, subprocess, sys, tarfile, time
 from pathlib import Path
 import cv2, numpy as np, pytest, torch
 from sklearn.linear_model import LogisticRegression
@@ -10,10 +10,13 @@ from sklearn.preprocessing import StandardScaler
 from ffd_repro.base.paths import digest
 from ffd_repro.faces.geometry import Box, crop, square
 from ffd_repro.faces.videos import read_video
+from ffd_repro.forgeries.filming import carriers, tar_of
 from ffd_repro.forgeries.plans import CORPORA, PLANS, Fake, Size
 from ffd_repro.forgeries.standins import build
 
-SIZES = {'FF++': Size(40, 128, 8), 'DFDC': Size(40, 120, 8, fakes=4), 'Celeb-DF': Size(24, 128, 8, fakes=3), 'HFF': Size(160, 96)}
+SIZES = {'FF++': Size(40, 128, 8), 'DFDC': Size(40, 120, 8, fakes=4), 'Celeb-DF': Size(24, 128, 8, fakes=3), 'HFF': Size(160, 96),
+         'DFD': Size(28, 112, 3, takes=2, fakes=1), 'Celeb-DF-v1': Size(36, 112, 3, fakes=2), 'DFDC-P': Size(36, 112, 3, fakes=2), 'UADFV': Size(49, 112, 3),
+         'DF-TIMIT': Size(32, 112, 3), 'WildDeepfake': Size(50, 96, 3)}
 LIMIT = .60
 
 @pytest.fixture(scope='module')
@@ -22,31 +25,47 @@ def trees(tmp_path_factory):
     home = tmp_path_factory.mktemp('standins')
     return {name: build(name, 'small', home/name, 2, False, size) for name, size in SIZES.items()}
 
-def frames_of(path): return read_video(path) if path.suffix == '.mp4' else cv2.imread(str(path))[None, ..., ::-1]
+def decoded(data): return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+
+def files_of(root, path, name):
+    "Names and bytes of the files that hold a clip, in the order of its frames."
+    if tar := tar_of(path):
+        inside = f'./{path.removeprefix(tar + "/")}/'
+        with tarfile.open(root/tar) as box: found = {n: box.extractfile(n).read() for n in box.getnames() if n.startswith(inside)}
+        return dict(sorted(found.items(), key=lambda item: int(Path(item[0]).stem)))
+    return {p: (root/p).read_bytes() for p in carriers(path, SIZES[name].frames)}
+
+def frames_of(root, path, name):
+    "The frames of a clip, whatever it is kept in."
+    if path.endswith(('.mp4', '.avi')): return read_video(root/path)
+    return np.stack([decoded(data) for data in files_of(root, path, name).values()])
 
 def clips(name, root, quality):
     "Yield path, label and group of people of every clip."
     for i, job in enumerate(PLANS[name](SIZES[name])):
         for clip in job:
-            path = root/clip.path.format(quality=quality)
-            yield path, int(isinstance(clip, Fake)), path.parent.name if name == 'DFDC' else i
+            path = clip.path.format(quality=quality)
+            yield path, int(isinstance(clip, Fake)), Path(path).parent.name if name == 'DFDC' else i
 
-def facts(path):
-    "What can be told of a file without looking at a face."
-    frames = frames_of(path).astype(np.float32)
-    return [*frames.mean((0, 1, 2)), *frames.std((0, 1, 2)), np.log(path.stat().st_size), len(frames), *frames.shape[1:3]]
+def facts(root, path, name):
+    "What can be told of a clip without looking at a face."
+    frames = frames_of(root, path, name).astype(np.float32)
+    return [*frames.mean((0, 1, 2)), *frames.std((0, 1, 2)), np.log(sum(map(len, files_of(root, path, name).values()))), len(frames), *frames.shape[1:3]]
 
 def unseen_auc(X, y, groups):
     "AUC of a logistic regression on people whom it was not trained on."
     net = make_pipeline(StandardScaler(), LogisticRegression(class_weight='balanced', max_iter=1000))
     return roc_auc_score(y, cross_val_predict(net, X, y, groups=groups, cv=GroupKFold(5), method='predict_proba')[:, 1])
 
+FORMATS = {'DF-TIMIT'} # originals are JPEG files and forgeries AVI, here as in the official sets: their sizes tell which is which
+
 @pytest.mark.parametrize('name,quality', [(name, q) for name, corpus in CORPORA.items() for q in corpus.qualities])
 def test_file_and_colour_tell_nothing(trees, name, quality):
     path, y, group = zip(*clips(name, trees[name], quality))
-    X, y, group = np.array([facts(p) for p in path]), np.array(y), np.unique(group, return_inverse=True)[1]
-    assert unseen_auc(X, y, group) <= LIMIT
+    X, y, group = np.array([facts(trees[name], p, name) for p in path]), np.array(y), np.unique(group, return_inverse=True)[1]
     assert unseen_auc(X[:, :6], y, group) <= LIMIT
+    if name in FORMATS: return
+    assert unseen_auc(X, y, group) <= LIMIT
     assert unseen_auc(X[:, 6:7], y, group) <= LIMIT
 
 def small_net(width=16):
@@ -71,8 +90,8 @@ def pictures(name, root, quality, what, every=4):
     "Pictures, labels and whether their people are for training."
     X, y, train = [], [], []
     for path, label, group in clips(name, root, quality):
-        boxes = json.loads((root/'boxes'/path.relative_to(root).with_suffix('.json')).read_text())['boxes']
-        for frame, box in list(zip(frames_of(path), boxes))[::every]:
+        boxes = json.loads((root/'boxes'/Path(path).with_suffix('.json')).read_text())['boxes']
+        for frame, box in list(zip(frames_of(root, path, name), boxes))[::every]:
             X.append(what(frame, Box(*box))); y.append(label)
             train.append(int(digest(str(group)), 16)%10 < 7)
     return X, y, np.array(train)
@@ -84,9 +103,9 @@ def background(frame, box, side=48):
     frame[y0:y1, x0:x1] = 127
     return cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
 
-@pytest.mark.parametrize('name,quality', [('FF++', 'c23'), ('DFDC', ''), ('Celeb-DF', ''), ('HFF', '')])
+@pytest.mark.parametrize('name,quality', [(name, 'c23' if 'c23' in corpus.qualities else '') for name, corpus in CORPORA.items() if not corpus.crop])
 def test_background_tells_nothing(trees, name, quality):
-    assert trained_auc(*pictures(name, trees[name], quality, background)) <= LIMIT
+    assert trained_auc(*pictures(name, trees[name], quality, background, 4 if SIZES[name].frames > 3 else 2)) <= LIMIT
 
 def test_faces_tell_something_but_not_all(trees):
     face = lambda frame, box: crop(frame, square(box, 1.3), 48)
@@ -95,15 +114,18 @@ def test_faces_tell_something_but_not_all(trees):
 
 def bytes_of(root): return {p.relative_to(root).as_posix(): digest(p) for p in Path(root).rglob('*') if p.is_file()}
 
-def test_a_killed_build_continues_to_the_same_bytes(tmp_path):
-    command = [sys.executable, '-c', 'import sys; from ffd_repro.forgeries.standins import build; build("Celeb-DF", "smoke", sys.argv[1], 1, False)']
+@pytest.mark.parametrize('name,suffix', [('Celeb-DF', '.mp4'), ('WildDeepfake', '.gz')])
+def test_a_killed_build_continues_to_the_same_bytes(tmp_path, name, suffix):
+    command = [sys.executable, '-c', f'import sys; from ffd_repro.forgeries.standins import build; build("{name}", "smoke", sys.argv[1], 1, False)']
     env = os.environ|dict(OMP_NUM_THREADS='1')
     subprocess.run([*command, str(tmp_path/'whole')], env=env, capture_output=True, check=True)
     broken = subprocess.Popen([*command, str(tmp_path/'broken')], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    while len(list((tmp_path/'broken').rglob('*.mp4'))) < 5: time.sleep(.01)
+    while len(list((tmp_path/'broken').rglob(f'*{suffix}'))) < 5: time.sleep(.01)
     os.killpg(broken.pid, signal.SIGKILL); broken.wait()
     assert not (tmp_path/'broken'/'STAND-IN.json').exists()
+    left = bytes_of(tmp_path/'broken')
     subprocess.run([*command, str(tmp_path/'broken')], env=env, capture_output=True, check=True)
+    assert {p: d for p, d in left.items() if not Path(p).name.startswith('.')}.items() <= bytes_of(tmp_path/'broken').items()
     assert bytes_of(tmp_path/'broken') == bytes_of(tmp_path/'whole')
 
 def test_two_processes_write_what_one_writes(tmp_path):

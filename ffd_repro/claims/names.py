@@ -42,9 +42,9 @@ SETTINGS = dict(
                  m_in='intrinsic branch only', m_ex='extrinsic branch only', full='both branches, all augmentations'),
     mclcr=dict(base='Xception baseline', no_ssrb='without SSRB', no_papda='without PAPDA', no_sc='without the SC loss', full='MC-LCR'))
 
-# %% ../../nbs/80_claims/names.ipynb #fda490e6
-CORPORA = {'FF++': 'FaceForensics++', 'Celeb-DF': 'Celeb-DF (v2)', 'DFDC': 'DFDC', 'DFDC-P': 'DFDC preview', 'DFD': 'DeepFakeDetection', 'HFF': 'HFF', 'UADFV': 'UADFV',
-           'DF-TIMIT-LQ': 'DF-TIMIT (LQ)', 'DF-TIMIT-HQ': 'DF-TIMIT (HQ)', 'WildDeepfake': 'WildDeepfake', 'private': 'private data'}
+# %% ../../nbs/80_claims/names.ipynb #9ad57e86
+CORPORA = {'FF++': 'FaceForensics++', 'Celeb-DF': 'Celeb-DF (v2)', 'Celeb-DF-v1': 'Celeb-DF (v1)', 'DFDC': 'DFDC', 'DFDC-P': 'DFDC preview', 'DFD': 'DeepFakeDetection', 'HFF': 'HFF', 'UADFV': 'UADFV',
+           'DF-TIMIT-LQ': 'DF-TIMIT (LQ)', 'DF-TIMIT-HQ': 'DF-TIMIT (HQ)', 'DF-TIMIT': 'DF-TIMIT (both)', 'WildDeepfake': 'WildDeepfake', 'LFW': 'LFW, forged here', 'folder': 'a folder', 'manifest': 'a table', 'private': 'private data'}
 LEVELS = {'frame': 'per frame', 'sequence': 'per sequence', 'video': 'per video', '': 'not stated'}
 EXTRA_METRICS = dict(size='size of a feature')
 

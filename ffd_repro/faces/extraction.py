@@ -5,11 +5,15 @@
 # %% auto #0
 __all__ = ['extract', 'store_folder', 'extract_view', 'ffd_extract']
 
-# %% ../../nbs/10_faces/extraction.ipynb #7afba54a
+# %% ../../nbs/10_faces/extraction.ipynb #690419fe
 import json
 import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import time
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -21,64 +25,116 @@ from ..base.paths import atomic, cache, digest, shown
 from ..base.profiles import profile as profile_of
 from .corpora import locate, location, read_corpus, view_videos
 from .cutting import Cut, default_detector, face_job, owners, track_job, wanted
-from .finding import FACE_DETECTORS
-from .sampling import SAMPLING, Sampling, sampling_for
+from .finding import EVERY, FACE_DETECTORS
+from .frames import split_tar
+from .sampling import SAMPLING, Sampling, parse_sampling, sampling_for
 
-# %% ../../nbs/10_faces/extraction.ipynb #73f998fa
-def _each(function, jobs, workers, label):
-    "`function` on every job, in `workers` processes (in this one if fewer than two), with a progress bar."
-    bar = dict(desc=label, unit='video', total=len(jobs), leave=False)
+# %% ../../nbs/10_faces/extraction.ipynb #721ae2cb
+def _spread(function, jobs, workers):
+    "Yield the results of `function` on `jobs` as they come, from `workers` processes (from this one if fewer than two)."
     if workers<2:
-        for job in tqdm(jobs, **bar): function(job)
+        yield from map(function, jobs)
         return
+    jobs = iter(jobs)
     with ProcessPoolExecutor(workers) as pool:
-        waiting = [pool.submit(function, job) for job in jobs]
         try:
-            for done in tqdm(as_completed(waiting), **bar): done.result()
+            waiting = {pool.submit(function, job) for job in islice(jobs, 4*workers)}
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                waiting |= {pool.submit(function, job) for job in islice(jobs, len(done))}
+                for d in done: yield d.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
-# %% ../../nbs/10_faces/extraction.ipynb #818ea2a1
-def _write_faces(path, # .npy
-                 parts, # files of single videos, in order
-                 side):
-    "One array `[N, side, side, 3]` out of the parts."
-    counts = [len(np.load(p)['frames']) for p in parts]
+def _each(function, # job -> number of faces
+          jobs, n,  # an iterable, and how many it gives
+          workers, label
+         )->int:    # faces, of all jobs
+    "Run all jobs, with a progress bar."
+    faces, started = 0, time.monotonic()
+    with tqdm(desc=label, unit='video', total=n, leave=False) as bar:
+        for found in _spread(function, jobs, workers):
+            faces += found or 0
+            bar.set_postfix_str(f'{faces} faces, {faces/max(time.monotonic()-started, 1e-6):.0f}/s', refresh=False)
+            bar.update()
+    return faces
+
+# %% ../../nbs/10_faces/extraction.ipynb #0c026b7c
+@contextmanager
+def _growing(path, # .npy
+             shape # of one item
+            ):     # yields a function that appends items
+    "An array of bytes on disk that grows."
     with atomic(path) as tmp, open(tmp, 'wb') as f:
-        np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=(sum(counts), side, side, 3)))
-        for p in parts: f.write(np.load(p)['faces'].tobytes())
-    return counts
+        head = lambda n: np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=(n, *shape)))
+        head(0)
+        start = f.tell()
+        yield lambda items: f.write(np.ascontiguousarray(items, np.uint8))
+        n = (f.tell()-start)//int(np.prod(shape))
+        f.seek(0); head(n)
+        if f.tell()!=start: raise AssertionError('the head of the array has changed its length')
 
-def _write_rows(path, rows, parts):
-    "The face manifest: a video's row for each of its faces, with frame, box and detector."
-    table = []
-    for row, p in zip(rows, parts):
-        part = np.load(p)
-        base = {k: v for k, v in row.items() if k not in ('path', 'mask')}
-        table += [base|dict(frame=int(i), **dict(zip(('x0', 'y0', 'x1', 'y1'), np.round(b, 2).tolist())), detector=str(h)) for i, b, h in zip(part['frames'], part['boxes'], part['how'])]
-    with atomic(path) as tmp: pd.DataFrame(table).to_csv(tmp, index=False)
+# %% ../../nbs/10_faces/extraction.ipynb #229bbefd
+@contextmanager
+def _table(path, rows_at_once=2000):
+    "A CSV that grows: yields a function that appends rows (dicts of the same keys)."
+    with atomic(path) as tmp:
+        waiting, head = [], [True]
+        def flush():
+            if waiting: pd.DataFrame(waiting).to_csv(tmp, mode='a', index=False, header=head.pop() if head else False)
+            waiting.clear()
+        def append(rows):
+            waiting.extend(rows)
+            if len(waiting)>=rows_at_once: flush()
+        yield append
+        flush()
 
-# %% ../../nbs/10_faces/extraction.ipynb #1f10e5e2
+def _face_rows(row, part)->list:
+    "A video's row for each of its faces, with frame, box and detector, and what else was asked for."
+    base = {k: v for k, v in row.items() if k not in ('path', 'mask')}
+    extra = {k: np.round(part[k], 2).tolist() if k=='turn' else part[k].tolist() for k in ('turn', 'mask') if k in part}
+    more = [dict(zip(extra, values)) for values in zip(*extra.values())] if extra else [{}]*len(part['frames'])
+    return [base|dict(frame=int(i), **dict(zip(('x0', 'y0', 'x1', 'y1'), np.round(b, 2).tolist())), detector=str(h))|m for i, b, h, m in zip(part['frames'], part['boxes'], part['how'], more)]
+
+# %% ../../nbs/10_faces/extraction.ipynb #2e78d1ce
+def _records(manifest):
+    "The rows of a manifest, one at a time."
+    return (dict(zip(manifest.columns, row)) for row in manifest.itertuples(index=False, name=None))
+
+def _put_together(new, work, manifest, cut:Cut)->dict:
+    "Write the store's files out of the finished parts; gives faces, videos, skipped, partial and masks."
+    found, masks, notes = dict(faces=0, videos=0, skipped=[], partial=[]), Counter(), []
+    with ExitStack() as files:
+        pixels, table = files.enter_context(_growing(new/'faces.npy', (cut.side, cut.side, 3))), files.enter_context(_table(new/'manifest.csv'))
+        shapes = files.enter_context(_growing(new/'masks.npy', (cut.side, cut.side))) if cut.masks else None
+        for row in _records(manifest):
+            at = Path(work)/f'{digest(row["video"])}.faces.npz'
+            if not at.exists():
+                found['skipped'].append(json.loads(at.with_name(at.name.replace('faces.npz', 'skip.json')).read_text()))
+                continue
+            with np.load(at) as kept: part = {k: kept[k] for k in kept.files}
+            pixels(part['faces']); table(_face_rows(row, part))
+            found['faces'], found['videos'] = found['faces']+len(part['frames']), found['videos']+1
+            if short := json.loads(str(part['short'])): found['partial'].append(dict(video=row['video'], path=row['path'])|short)
+            if shapes:
+                shapes(part['masks']); masks.update(part['mask'].tolist())
+                if note := str(part['mask_note']): notes.append(dict(video=row['video'], path=row['mask'], reason=note))
+    return found|(dict(mask_counts=dict(masks), mask_notes=notes) if cut.masks else {})
+
 def _assemble(out, work, manifest, root, cut:Cut, key)->dict:
-    "Put the store together out of the finished parts, replace `out` by it, and give its meta back."
-    rows = manifest.to_dict('records')
-    part = {r['video']: Path(work)/f'{digest(r["video"])}.faces.npz' for r in rows}
-    good = [r for r in rows if part[r['video']].exists()]
-    skipped = [json.loads((Path(work)/f'{digest(r["video"])}.skip.json').read_text()) for r in rows if r not in good]
-    if not good: raise NoFace(f'no face was cut from any of {len(rows)} videos; the first: {skipped[0]["reason"]}', where=Path(root)/skipped[0]['path'], fix='check the corpus, or try another detector')
+    "Put the store together, replace `out` by it, and give its meta back."
     new = Path(work)/'new'
-    counts = _write_faces(new/'faces.npy', [part[r['video']] for r in good], cut.side)
-    _write_rows(new/'manifest.csv', good, [part[r['video']] for r in good])
+    found = _put_together(new, work, manifest, cut)
+    if not found['videos']: raise NoFace(f'no face was cut from any of {len(manifest)} videos; the first: {found["skipped"][0]["reason"]}', where=Path(root)/found['skipped'][0]['path'], fix='check the corpus, or try another detector')
     stand_in = Path(root)/'STAND-IN.json'
-    meta = dict(key=key, corpus=rows[0]['corpus'], data=location(root).data, stand_in=json.loads(stand_in.read_text() or '{}') if stand_in.exists() else None, **cut.asked(),
-                faces=sum(counts), videos=len(good), skipped=skipped)
+    meta = dict(key=key, corpus=manifest.corpus.iloc[0], data=location(root).data, stand_in=json.loads(stand_in.read_text() or '{}') if stand_in.exists() else None, **cut.asked(), **found)
     with atomic(new/'meta.json') as tmp: tmp.write_text(json.dumps(meta, indent=1))
     if Path(out).exists(): shutil.rmtree(out)
     os.replace(new, out)
     return meta
 
-# %% ../../nbs/10_faces/extraction.ipynb #69515cf2
+# %% ../../nbs/10_faces/extraction.ipynb #75036ccd
 def extract(manifest,      # of videos, from faces.corpora
             root,          # of the corpus
             sampling,      # (Sampling of originals, of fakes), or one for both
@@ -86,64 +142,94 @@ def extract(manifest,      # of videos, from faces.corpora
             detector=None, # a name of FACE_DETECTORS; None: `default_detector`
             out=None,      # folder of the store
             margin=1.3,    # around the face
-            workers=1      # processes
-           )->dict:        # the store's meta: faces, videos, skipped …
+            workers=1,     # processes
+            masks=False,   # cut the fakes' masks into masks.npy, too
+            align=False,   # turn the eyes level (needs the extra `faces`)
+            every=EVERY    # a detector that searches does so at least in every so many frames; 1: in all
+           )->dict:        # the store's meta: faces, videos, skipped, partial …
     "Write the face store `out`, or find it finished. Resumable. No face at all is a `NoFace`; videos that fail are listed in `skipped`."
     if not len(manifest): raise BadSetting('there is no video to extract from', where=root, fix='check the view and the corpus')
     if side<8: raise BadSetting(f'side is {side}', fix='use at least 8 pixels')
-    pair = (sampling, sampling) if isinstance(sampling, Sampling) else sampling
-    cut = Cut(*pair, side, detector or default_detector(manifest.corpus.iloc[0], root), margin)
-    key = digest(json.dumps([cut.asked(), _stamps(manifest, root)]))
+    if margin<=0: raise BadSetting(f'margin is {margin}', fix='use a positive number, for example 1.3')
+    pair = (sampling, sampling) if hasattr(sampling, 'frames') else sampling
+    cut = Cut(*pair, side, detector or default_detector(manifest.corpus.iloc[0], root), margin, every, align, masks)
+    key = digest(json.dumps([cut.asked(), _stamps(manifest, root, masks)]))
     out, searches = Path(out), FACE_DETECTORS[cut.detector].searches
     if (out/'meta.json').exists() and (meta := json.loads((out/'meta.json').read_text()))['key']==key: return meta
     work = out.parent/f'.{out.name}.{key}'
     work.mkdir(parents=True, exist_ok=True)
-    path = dict(zip(manifest.video, manifest.path))
-    if searches: _each(track_job, [(work, root, path[v], v, f, cut.detector) for v, f in wanted(manifest, cut).items()], workers, 'finding faces')
-    _each(face_job, [(work, root, r, o, cut) for r, o in zip(manifest.to_dict('records'), owners(manifest, cut))], workers, 'cutting faces')
+    if searches:
+        path, takers = dict(zip(manifest.video, manifest.path)), wanted(manifest, cut)
+        _each(track_job, ((work, root, path[v], v, t, cut) for v, t in takers.items()), len(takers), workers, 'finding faces')
+    _each(face_job, ((work, root, r, o, cut) for r, o in zip(_records(manifest), owners(manifest, cut))), len(manifest), workers, 'cutting faces')
     meta = _assemble(out, work, manifest, root, cut, key)
     shutil.rmtree(work)
     return meta
 
-# %% ../../nbs/10_faces/extraction.ipynb #80f1d8c2
-def _stamps(manifest, root)->list:
-    "Video, split and size of every file, so that a changed corpus is another question."
-    size = lambda p: (Path(root)/p).stat().st_size if (Path(root)/p).exists() else -1
-    return [(v, s, size(p)) for v, s, p in zip(manifest.video, manifest.split, manifest.path)]
+# %% ../../nbs/10_faces/extraction.ipynb #ade2653b
+def _size(path)->int: # bytes, -1 where there is nothing
+    "Size of a file; of a folder its frames' sizes and number; of a folder in an archive that of the archive."
+    if path.is_dir(): return sum(e.stat().st_size+1 for e in os.scandir(path) if e.is_file())
+    if path.exists(): return path.stat().st_size
+    return -1 if (tar := split_tar(path)) is None else tar[0].stat().st_size
 
-# %% ../../nbs/10_faces/extraction.ipynb #7603cae3
+def _stamps(manifest, root, masks=False)->list:
+    "Video, split and size of every file, so that a changed corpus is another question."
+    def size(p):
+        try: return _size(Path(root)/p)
+        except PermissionError: return -1
+    stamps = [(v, s, size(p)) for v, s, p in zip(manifest.video, manifest.split, manifest.path)]
+    return stamps+[size(m) if m else 0 for m in manifest['mask']] if masks else stamps
+
+# %% ../../nbs/10_faces/extraction.ipynb #b7ff6798
 def store_folder(corpus:str, quality:str, # 'FF++', 'c23'
                  profile:str,             # 'smoke', 'small', 'paper'
-                 root, data:str           # of the corpus; 'real' or 'stand-in'
+                 root, data:str,          # of the corpus; 'real' or 'stand-in'
+                 other=None               # {name: value} of what differs from the profile's way of cutting
                 )->Path:
     "Where the cache keeps the faces of a corpus at a quality."
-    asked = json.dumps([corpus, quality, profile, data, str(root), profile_of(profile).side, str(sampling_for(corpus, profile))])
+    asked = json.dumps([corpus, quality, profile, data, str(root), profile_of(profile).side, str(sampling_for(corpus, profile)), *([other] if other else [])])
     return cache()/'faces'/profile/f'{corpus}{"-"+quality if quality else ""}-{digest(asked)[:8]}'
 
-# %% ../../nbs/10_faces/extraction.ipynb #6ecabcfc
-def extract_view(view:str, profile:str, root=None, out=None, detector=None, side=None, workers=2, missing='error')->tuple: # folder, meta, files that a list names and that are not there
+# %% ../../nbs/10_faces/extraction.ipynb #1cb4ee6c
+def extract_view(view:str, profile:str, root=None, out=None, detector=None, side=None, workers=2, missing='error',
+                 sampling='',   # as `parse_sampling` reads it; the profile's when empty
+                 **other        # margin, align, masks, every: as in `extract`; those that are None or False are left alone
+                )->tuple:       # folder, meta, files that a list names and that are not there
     "The face store of a view: locate the corpus, read it, extract."
     v = parse_view(view)
     at = location(root) if root else locate(v.corpus, profile)
     videos = view_videos(v, at.root, missing) if v.methods else read_corpus(v.corpus, at.root, v.quality or None, missing)
-    store = store_folder(v.corpus, v.quality, profile, *at)
+    rules = parse_sampling(sampling, v.corpus) if sampling else sampling_for(v.corpus, profile)
+    other = {k: o for k, o in other.items() if o is not None and o is not False}
+    differs = other|{k: o for k, o in dict(sampling=repr(rules) if sampling else '', detector=detector, side=side).items() if o}
+    store = store_folder(v.corpus, v.quality, profile, *at, differs)
     if v.methods: store = store.with_name(f'{store.name}-{"-".join(v.methods)}')
     store = Path(out) if out else store
-    return store, extract(videos, at.root, sampling_for(v.corpus, profile), side or profile_of(profile).side, detector, store, workers=workers), videos.attrs['missing']
+    return store, extract(videos, at.root, rules, side or profile_of(profile).side, detector, store, workers=workers, **other), videos.attrs['missing']
 
-# %% ../../nbs/10_faces/extraction.ipynb #a118c3e7
+# %% ../../nbs/10_faces/extraction.ipynb #02923282
 @call_parse
 def ffd_extract(view:Param('what to extract: FF++-LQ, FF++-HQ:NT, Celeb-DF …', str),
                 profile:Param('how many faces of what size: smoke, small or paper', str)='small',
                 root:Param('folder of the corpus (looked for below FFD_DATA and among the stand-ins when empty)', str)='',
                 out:Param('folder of the face store (in the cache when empty)', str)='',
-                detector:Param('sidecar, opencv, dlib or whole (boxes that come with the corpus, else opencv, when empty)', str)='',
+                detector:Param('sidecar, opencv, dlib, mtcnn or whole (boxes that come with the corpus, else opencv, when empty)', str)='',
                 side:Param('pixels of a face (the profile\'s when 0)', int)=0,
                 workers:Param('processes', int)=2,
+                sampling:Param('frames of a video: first:32, even:32, every:10, every:2x16, rule/rule for originals and fakes, or ldfnet, lda, lls, bigarts, mclcr (the profile\'s when empty)', str)='',
+                margin:Param('side of the square over the face (1.3 when 0)', float)=0.,
+                align:Param('turn the eyes level (needs the extra faces)', bool)=False,
+                masks:Param('cut the masks of the fakes, too', bool)=False,
+                every:Param(f'frames from one search to the next, 1 to search them all ({EVERY} when 0)', int)=0,
                 missing:Param('error or skip: what to do about files that a list names and that are not there', str)='error'):
     "Cut the faces of a corpus out of its videos. Can be interrupted and called again."
-    try: store, meta, gone = extract_view(view, profile, root, out, detector or None, side, workers, missing)
+    try: store, meta, gone = extract_view(view, profile, root, out, detector or None, side, workers, missing, sampling,
+                                               margin=margin or None, align=align, masks=masks, every=every or None)
     except FFDError as e: raise SystemExit(str(e)) from None
     print(f"{meta['faces']} faces of {meta['videos']} videos ({meta['data']}, boxes: {meta['detector']}) in {shown(store)}")
     for s in meta['skipped']: print(f"skipped {s['path']}: {s['reason']}")
+    for s in meta['partial']: print(f"fewer faces of {s['path']}: {s['cut']} of {s['asked']}, {s['reason']}")
+    for s in meta.get('mask_notes', ()): print(f"mask {s['path']}: {s['reason']}")
+    if masks: print('masks: '+', '.join(f'{n} {kind}' for kind, n in meta['mask_counts'].items()))
     if meta['skipped'] or gone: print(f"{len(meta['skipped'])} videos skipped, {len(gone)} listed files not there")

@@ -155,7 +155,7 @@ class RenderStyle:
     noise: tuple=(1.,3.)          # camera, grey levels
     gamma: tuple=(.92,1.08)
 
-# %% ../../nbs/10_faces/people.ipynb #f9928845
+# %% ../../nbs/10_faces/people.ipynb #c0212dec
 STYLES = {
   'FF++':     RenderStyle(tones=(0.,.75)),
   'DFDC':     RenderStyle(yaw=.3, scale=(.17,.26), exponent=1.35, ambient=(.26,.46), strength=(.45,.75), side=1., warmth=(-.5,.8), octaves=3,
@@ -163,6 +163,18 @@ STYLES = {
   'Celeb-DF': RenderStyle(tones=(0.,.85), yaw=.26, scale=(.22,.30), exponent=.85, ambient=(.38,.5), strength=(.55,.8), side=.8, warmth=(0.,.6), octaves=5,
                           walls=('shapes','panel','gradient'), vivid=(.15,.6), blur=(.4,.9), noise=(1.,4.)),
   'HFF':      RenderStyle(yaw=.22, scale=(.28,.34), exponent=1.1, ambient=(.4,.6), side=.7, octaves=5, walls=('gradient','shapes','room'), vivid=(.1,.7), blur=(.25,.6), noise=(.5,2.)),
+  'DFD':      RenderStyle(yaw=.28, scale=(.16,.21), ambient=(.32,.5), strength=(.5,.8), side=.9, warmth=(-.3,.5), octaves=5,
+                          walls=('room','panel','shapes'), vivid=(.05,.35), blur=(.3,.7), noise=(.8,2.5), gamma=(.9,1.15)),
+  'Celeb-DF-v1': RenderStyle(tones=(0.,.85), yaw=.24, scale=(.22,.28), exponent=.9, ambient=(.36,.5), strength=(.5,.8), side=.8, warmth=(-.1,.7),
+                          walls=('shapes','gradient','shelf'), vivid=(.2,.7), blur=(.5,1.1), noise=(1.5,4.5)),
+  'DFDC-P':   RenderStyle(yaw=.3, scale=(.15,.2), exponent=1.25, ambient=(.24,.42), strength=(.45,.75), side=1., warmth=(-.4,.7), octaves=3,
+                          walls=('panel','room','gradient'), vivid=(.05,.3), blur=(.4,.9), noise=(2.,5.), gamma=(.85,1.2)),
+  'UADFV':    RenderStyle(tones=(0.,.6), yaw=.15, scale=(.17,.21), ambient=(.42,.55), strength=(.45,.65), octaves=4,
+                          walls=('gradient','panel'), vivid=(.15,.55), blur=(.4,.8), noise=(1.,3.), gamma=(.9,1.1)),
+  'DF-TIMIT': RenderStyle(tones=(0.,.8), yaw=.12, scale=(.19,.23), exponent=1.15, ambient=(.4,.5), strength=(.4,.55), side=.35, warmth=(.1,.6),
+                          walls=('shelf','panel'), vivid=(.02,.15), blur=(.5,.9), noise=(1.5,3.5)),
+  'WildDeepfake': RenderStyle(yaw=.32, scale=(.28,.35), ambient=(.28,.55), strength=(.4,.8), side=1., warmth=(-.6,.8),
+                          walls=('gradient','shapes','panel','shelf','room'), vivid=(.05,.8), blur=(.4,1.4), noise=(1.,6.), gamma=(.8,1.25)),
 }
 
 # %% ../../nbs/10_faces/people.ipynb #1cf8b2c1

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STEPS', 'chosen', 'Work', 'follow', 'snakemake', 'explain_failure', 'ffd_reproduce']
 
-# %% ../../nbs/90_reproduce/batch.ipynb #109cf0e7
+# %% ../../nbs/90_reproduce/batch.ipynb #9f9e71ed
 import re
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from ..base.errors import FFDError, UnknownName, lookup
 from ..base.paths import cache, data_root, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import load, targets
-from .data import corpus_root
+from .data import check_there, corpus_root
 from .pages import page_path, template_path
 from .runs import missing, plan
 
@@ -33,7 +33,7 @@ def chosen(names:str # 'all', a paper, or targets, separated by commas
         found += of_paper or [targets[name].key]
     return found
 
-# %% ../../nbs/90_reproduce/batch.ipynb #b8d92784
+# %% ../../nbs/90_reproduce/batch.ipynb #a4554a28
 class Work:
     "What has to be made for some targets in a profile, and the files that say so."
     def __init__(self, profile:str, names:str='all'):
@@ -50,6 +50,7 @@ class Work:
     def corpora(self, view):
         "The mark of a view's stand-in; none when the corpus is real."
         corpus = parse_view(view).corpus
+        check_there(corpus, self.profile)
         return [] if corpus_root(corpus, self.profile, make=False)[1] == 'real' else [self.mark('corpus', corpus)]
 
     def views(self, run):

@@ -77,13 +77,13 @@ def speed_replicates(method:str, profile:str, n:int)->np.ndarray|None: # [n] fra
     turns = json.loads(speed_path(profile).read_text())['turns'].get(method)
     return None if turns is None else np.median(np.asarray(turns)[rng('speed', n).integers(len(turns), size=(n, len(turns)))], 1)
 
-# %% ../../nbs/90_reproduce/evidence.ipynb #a98f017a
+# %% ../../nbs/90_reproduce/evidence.ipynb #07c9d9f8
 def maps_path(spec)->Path: return record_path(spec).with_suffix('.npz')
 
 def keep_maps(spec, n:int=16)->np.ndarray: # [n, side, side] in [0, 1]
     "The forgery maps of `n` test fakes, each of another video, made once and kept beside the run."
     if not maps_path(spec).exists():
-        fs = faces(spec.train, 'test', spec.profile, detectors[spec.method])
+        fs = faces(spec.train, 'test', spec.profile, detectors[spec.method], protocol=spec.protocol)
         m = fs.store.manifest.iloc[fs.rows]
         first = m[m.label == 1].groupby('video', sort=False).head(1).index
         chosen = np.sort(rng('maps', spec.train).permutation(first)[:n])

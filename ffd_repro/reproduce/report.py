@@ -44,7 +44,7 @@ def put_block(text:str, name:str, body:str)->str:
     if not pattern.search(text): raise FFDError(f'README.md has no block {name!r}.', fix=f'put back the lines <!-- ffd:{name} --> and <!-- /ffd:{name} -->')
     return pattern.sub(lambda m: f'{m[1]}\n{body}\n\n{m[2]}', text)
 
-# %% ../../nbs/90_reproduce/report.ipynb #53a33626
+# %% ../../nbs/90_reproduce/report.ipynb #f3928a9e
 def summary_block(numbers:pd.DataFrame, claims:pd.DataFrame, profile:str)->str:
     "The state of the evidence in two tables."
     judged = claims[~claims.verdict.isin(['not run'])]
@@ -55,7 +55,7 @@ def summary_block(numbers:pd.DataFrame, claims:pd.DataFrame, profile:str)->str:
 
 def targets_block()->str:
     "Every declared table and figure."
-    rows = [(f'`{key}`', PAPERS[t.paper]['short'], t.title, len(t.relations)) for key, t in targets.items()]
+    rows = [(f'`{key}`', PAPERS.get(t.paper, {}).get('short', 'ours'), t.title, len(t.relations)) for key, t in targets.items()]
     return markdown_table(pd.DataFrame(rows, columns=['target', 'paper', 'what', 'claims']))
 
 # %% ../../nbs/90_reproduce/report.ipynb #77295254

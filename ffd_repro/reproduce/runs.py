@@ -7,7 +7,7 @@ __all__ = ['make_spec', 'needed', 'plan', 'run_code', 'record_path', 'prediction
            'read_record', 'read_predictions', 'status', 'missing', 'device', 'build', 'test_part', 'score_view', 'fit',
            'trained', 'make_record', 'fitted', 'execute', 'ffd_train']
 
-# %% ../../nbs/90_reproduce/runs.ipynb #969ffa8e
+# %% ../../nbs/90_reproduce/runs.ipynb #fae4478e
 import dataclasses
 import json
 import resource
@@ -25,18 +25,21 @@ from ..base.paths import atomic, cache, results, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, load, targets
 from ..base.seeds import seed_everything
+from ..faces.protocols import departures, parse_protocol
 from .data import corpus_root, data_facts, face_store, faces
 from .provenance import code_fingerprint, surroundings
 from ..training.checkpoints import load_weights, save_weights
 from ..training.loop import predict, train
 
-# %% ../../nbs/90_reproduce/runs.ipynb #f9c9d164
-def make_spec(method:str, setting:str, train:str, tests:tuple, profile:str, seed:int)->RunSpec:
+# %% ../../nbs/90_reproduce/runs.ipynb #b8311160
+def make_spec(method:str, setting:str, train:str, tests:tuple, profile:str, seed:int,
+              protocol:str='' # as faces.protocols reads it; part of the identity where it departs
+             )->RunSpec:
     "What has to be asked to get the numbers of one row."
     recipes = detectors[method].recipes
     if profile not in recipes: raise BadSetting(f'{method} has no recipe for the profile {profile!r}.', fix='add one to its Detector entry')
     data = corpus_root(parse_view(train).corpus, profile, make=False)[1]
-    return RunSpec(method, setting, train, tuple(tests), recipes[profile], profile, data, seed)
+    return RunSpec(method, setting, train, tuple(tests), recipes[profile], profile, data, seed, str(parse_protocol(protocol)))
 
 # %% ../../nbs/90_reproduce/runs.ipynb #236c97a2
 def needed(target:Target)->list[tuple]: # (method, setting, train, test)
@@ -100,7 +103,7 @@ def build(spec:RunSpec):
     seed_everything(spec.seed)
     return detectors[spec.method].make(spec.setting, side=size.side, tiny=size.tiny)
 
-# %% ../../nbs/90_reproduce/runs.ipynb #3ce47ee0
+# %% ../../nbs/90_reproduce/runs.ipynb #21934dfa
 def test_part(train:str, test:str)->str: # 'test' or 'all'
     "Which part of a test view is scored."
     return 'test' if parse_view(train).corpus == parse_view(test).corpus else 'all'
@@ -108,17 +111,17 @@ def test_part(train:str, test:str)->str: # 'test' or 'all'
 def score_view(model, spec:RunSpec, test:str)->pd.DataFrame: # columns of PREDICTIONS
     "The predictions of a trained net on one view."
     view = parse_view(test)
-    store = face_store(view.corpus, view.quality, spec.profile)
-    fs = faces(test, test_part(spec.train, test), spec.profile, detectors[spec.method])
+    store = face_store(view.corpus, view.quality, spec.profile, protocol=spec.protocol)
+    fs = faces(test, test_part(spec.train, test), spec.profile, detectors[spec.method], protocol=spec.protocol)
     m = store.manifest.iloc[fs.rows]
     scores = predict(model, fs, batch=64)
     return pd.DataFrame(dict(test=test, video=m.video.to_numpy(), frame=m.frame.to_numpy(), label=m.label.to_numpy(), score=np.round(scores, 6)))[PREDICTIONS]
 
-# %% ../../nbs/90_reproduce/runs.ipynb #a1f25370
+# %% ../../nbs/90_reproduce/runs.ipynb #5ed13434
 def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
     det, model = detectors[spec.method], build(spec).to(device())
-    parts = [faces(spec.train, part, spec.profile, det, spec.recipe.augment if part == 'train' else 'none') for part in ('train', 'val')]
+    parts = [faces(spec.train, part, spec.profile, det, spec.recipe.augment if part == 'train' else 'none', spec.protocol) for part in ('train', 'val')]
     history = train(model, *parts, spec.recipe, seed=spec.seed, folder=work_folder(spec), device=device(), checkpoint_every=200, progress=progress, run=spec.id)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=profile_of(spec.profile).side)
     for checkpoint in work_folder(spec).glob('*.pt'): checkpoint.unlink()
@@ -131,12 +134,12 @@ def trained(spec:RunSpec, progress:bool=True):
     model = load_weights(weights_path(spec), build(spec), detector=spec.method, setting=spec.setting)
     return model.to(device()).eval()
 
-# %% ../../nbs/90_reproduce/runs.ipynb #656ac02e
+# %% ../../nbs/90_reproduce/runs.ipynb #c6057b83
 def make_record(spec:RunSpec, history, seconds:float, failure:str='')->dict: # plain values
     "What is kept of a run beside its predictions."
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024
     return dict(id=spec.id, status=failure or 'ok', asked=spec.asked, tests=list(spec.tests), code=run_code(spec.method),
-                data=[data_facts(v, spec.profile) for v in sorted({spec.train, *spec.tests})], history=history,
+                data=[data_facts(v, spec.profile, spec.protocol) for v in sorted({spec.train, *spec.tests})], history=history,
                 wall_s=round(seconds, 1), peak_mb=round(peak), **surroundings(device()))
 
 def fitted(spec:RunSpec, progress:bool=True)->tuple: # net, history as plain values, seconds spent before
@@ -163,18 +166,20 @@ def execute(spec:RunSpec, progress:bool=True)->dict: # the record
         with atomic(record_path(spec)) as tmp: tmp.write_text(json.dumps(record, indent=1, sort_keys=True))
         return record
 
-# %% ../../nbs/90_reproduce/runs.ipynb #9b74f2de
+# %% ../../nbs/90_reproduce/runs.ipynb #6424f846
 @call_parse
 def ffd_train(method:Param('detector, see ffd_list', str),
               setting:Param('variant of the detector', str)='full',
               train:Param('view to train on, like FF++-LQ or FF++-HQ:NT', str)='FF++-HQ',
               tests:Param('views to test on, separated by commas; the training view when empty', str)='',
               profile:Param('size of the work: smoke, small or paper', str)='smoke',
-              seed:Param('random seed', int)=7):
+              seed:Param('random seed', int)=7,
+              protocol:Param('how faces are chosen where it is not as usual, like split=image,sampling=even:32,margin=1,balance=all', str)=''):
     "Train one detector on one view, test it, and keep its predictions; continues an interrupted training."
     load('systems', 'baselines')
     try:
-        spec = make_spec(method, setting, train, tuple(t.strip() for t in (tests or train).split(',')), profile, seed)
+        spec = make_spec(method, setting, train, tuple(t.strip() for t in (tests or train).split(',')), profile, seed, protocol)
         record = execute(spec)
     except FFDError as e: raise SystemExit(str(e)) from None
+    for usual, here, why in departures(parse_protocol(protocol)): print(f'not as usual: {here} instead of {usual} ({why})')
     print(f'{record["status"]}: {shown(record_path(spec))}')

@@ -4,17 +4,17 @@
 
 # %% auto #0
 __all__ = ['row_name', 'column_name', 'pivot', 'printed_here', 'printed_table', 'cell_text', 'data_of', 'sources', 'our_table',
-           'claims_table', 'departures_table', 'trail', 'dot_plot', 'steps_table', 'step_plot', 'bubbles',
-           'bubble_plot', 'save_figure']
+           'claims_table', 'departures_table', 'trail', 'dot_plot', 'steps_table', 'step_plot', 'drops_table',
+           'drops_plot', 'bubbles', 'bubble_plot', 'save_figure']
 
-# %% ../../nbs/90_reproduce/tables.ipynb #bdd602da
+# %% ../../nbs/90_reproduce/tables.ipynb #3b868654
 import numpy as np
 import pandas as pd
 from ..base.contracts import METRICS, Target, show_value
 from ..base.errors import need
 from ..base.paths import atomic, results
 from ..claims.compare import claims_shown, relations_table
-from ..claims.names import display, display_view
+from ..claims.names import PAPERS, display, display_view
 from ..claims.relations import read_as
 from ..claims.reported import printed_values, reported
 from ..measures.intervals import interval
@@ -36,9 +36,10 @@ def pivot(target:Target, cell, data:str='')->pd.DataFrame:
     table = pd.DataFrame([(row_name(k), column_name(k, data), cell(k)) for k in keys], columns=['', 'column', 'text'])
     return table.pivot(index='', columns='column', values='text').loc[table[''].unique(), table.column.unique()].rename_axis(columns=None)
 
-# %% ../../nbs/90_reproduce/tables.ipynb #342508c1
+# %% ../../nbs/90_reproduce/tables.ipynb #8b1767a0
 def printed_here(paper:str)->dict: # our row key -> printed value
-    "The printed numbers of a paper under the keys that our rows have."
+    "The printed numbers of a paper under the keys that our rows have; none for a table of our own."
+    if paper not in PAPERS: return {}
     return {read_as(key): value for key, value in printed_values(reported(paper)).items()}
 
 # %% ../../nbs/90_reproduce/tables.ipynb #28602ac9
@@ -147,6 +148,32 @@ def step_plot(target:Target, look, data:str='', metric:str='AUC'):
         ax.tick_params(axis='x', labelsize=7)
         ax.axvline(0, color='k', lw=.8)
     return fig, table
+
+# %% ../../nbs/90_reproduce/tables.ipynb #cd11cf04
+def drops_table(target:Target, look, metric:str='AUC')->pd.DataFrame: # in points
+    "What each method loses from its own corpus to every other, and on their mean, with 95 % intervals."
+    keys, rows = [k for k in keys_of(target) if k.metric == metric], []
+    for own in (k for k in keys if k.train == k.test):
+        lost = {k.test: look(own) - look(k) for k in keys if k[2:5] == own[2:5] and k.test != own.test and look(k) is not None and look(own) is not None}
+        for test, d in [*lost.items(), *([('mean of all', np.mean(list(lost.values()), 0))] if lost else [])]:
+            lo, hi = interval(d)
+            rows.append(dict(method=row_name(own), trained=own.train, tested=test, drop=100*float(np.mean(d)), lo=100*lo, hi=100*hi))
+    return pd.DataFrame(rows, columns=['method', 'trained', 'tested', 'drop', 'lo', 'hi']).round(1)
+
+# %% ../../nbs/90_reproduce/tables.ipynb #ae879aa8
+def drops_plot(drops:pd.DataFrame, target:Target, data:str=''):
+    "The drops as dots with intervals, one colour a method; what lies right of the line is lost."
+    plt = need('matplotlib.pyplot', extra='notebook')
+    tests = list(dict.fromkeys(drops.tested))[::-1]
+    fig, ax = plt.subplots(figsize=(5.5, 1 + .28*max(len(tests), 1)), layout='constrained', dpi=80)
+    for i, (method, part) in enumerate(drops.groupby('method', sort=False)):
+        at = np.array([tests.index(x) for x in part.tested]) - .15*i
+        ax.errorbar(part['drop'], at, xerr=[part['drop'] - part.lo, part.hi - part['drop']], fmt='o', ms=4, color=f'C{i}', label=method)
+    ax.set_yticks(range(len(tests)), [display_view(x, data) if x in {v for _, v in target.views} else x for x in tests], fontsize=8)
+    ax.axvline(0, color='k', lw=.8)
+    ax.set_xlabel('points of AUC lost', fontsize=8)
+    ax.legend(fontsize=7, frameon=False)
+    return fig
 
 # %% ../../nbs/90_reproduce/tables.ipynb #4f91d631
 def bubbles(target:Target, value)->pd.DataFrame: # index: method; MACs, params, AUC
