@@ -22,7 +22,7 @@ def measure(method, setting, train, tests, profile, seeds):
     found, faces = {test: [] for test in tests}, {}
     for seed in seeds:
         spec = make_spec(method, setting, train, tests, profile, seed)
-        model = trained(spec)
+        model = trained(spec, progress=sys.stderr.isatty())
         for test in tests:
             table = score_view(model, spec, test)
             faces[test] = len(table), table.video.nunique()
@@ -40,7 +40,7 @@ def judge(found, train):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in dict(method='ldfnet', setting='full', train='FF++-HQ', tests=','.join(OTHERS), profile='small', seeds='7').items():
+    for name, default in dict(method='ldfnet', setting='full', train='FF++-HQ', tests=','.join(OTHERS), profile='small', seeds='7,8,9').items():
         parser.add_argument(f'--{name}', default=default, help='default: %(default)s')
     ask = parser.parse_args()
     load('systems', 'baselines')

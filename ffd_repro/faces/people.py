@@ -155,7 +155,7 @@ class RenderStyle:
     noise: tuple=(1.,3.)          # camera, grey levels
     gamma: tuple=(.92,1.08)
 
-# %% ../../nbs/10_faces/people.ipynb #c0212dec
+# %% ../../nbs/10_faces/people.ipynb #a2f4155f
 STYLES = {
   'FF++':     RenderStyle(tones=(0.,.75)),
   'DFDC':     RenderStyle(yaw=.3, scale=(.17,.26), exponent=1.35, ambient=(.26,.46), strength=(.45,.75), side=1., warmth=(-.5,.8), octaves=3,
@@ -170,9 +170,9 @@ STYLES = {
   'DFDC-P':   RenderStyle(yaw=.3, scale=(.15,.2), exponent=1.25, ambient=(.24,.42), strength=(.45,.75), side=1., warmth=(-.4,.7), octaves=3,
                           walls=('panel','room','gradient'), vivid=(.05,.3), blur=(.4,.9), noise=(2.,5.), gamma=(.85,1.2)),
   'UADFV':    RenderStyle(tones=(0.,.6), yaw=.15, scale=(.17,.21), ambient=(.42,.55), strength=(.45,.65), octaves=4,
-                          walls=('gradient','panel'), vivid=(.15,.55), blur=(.4,.8), noise=(1.,3.), gamma=(.9,1.1)),
+                          walls=('gradient','panel'), vivid=(.15,.55), blur=(.55,.95), noise=(1.,3.), gamma=(.9,1.1)),
   'DF-TIMIT': RenderStyle(tones=(0.,.8), yaw=.12, scale=(.19,.23), exponent=1.15, ambient=(.4,.5), strength=(.4,.55), side=.35, warmth=(.1,.6),
-                          walls=('shelf','panel'), vivid=(.02,.15), blur=(.5,.9), noise=(1.5,3.5)),
+                          walls=('shelf','panel'), vivid=(.02,.15), blur=(.65,1.), noise=(1.5,3.5)),
   'WildDeepfake': RenderStyle(yaw=.32, scale=(.28,.35), ambient=(.28,.55), strength=(.4,.8), side=1., warmth=(-.6,.8),
                           walls=('gradient','shapes','panel','shelf','room'), vivid=(.05,.8), blur=(.4,1.4), noise=(1.,6.), gamma=(.8,1.25)),
 }

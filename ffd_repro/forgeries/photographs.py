@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['LIFT', 'HALVES', 'PARTS', 'AROUND', 'NETWORKS', 'FORGERS', 'MOST', 'BARE', 'QUALITIES', 'DONE', 'BEGUN', 'MADE_BY',
-           'Photograph', 'is_grey', 'window', 'view', 'reduced', 'Laid', 'lay', 'shading', 'Put', 'face_width',
-           'as_mask', 'put', 'swap', 'rim_of', 'distorted', 'blend', 'part_of', 'partial', 'upsample', 'Forger',
-           'forger_names', 'opened', 'dlib_marks', 'bareness', 'marked', 'landmark_table', 'shape_of', 'Gallery',
-           'nearest', 'through_jpeg', 'save_png', 'file_names', 'Entry', 'Job', 'gallery_of', 'plan', 'make', 'made_by',
-           'marker', 'begin', 'some_people', 'with_faces', 'save_table', 'forge', 'told', 'ffd_photographs']
+           'Photograph', 'is_grey', 'window', 'view', 'reduced', 'Laid', 'lay', 'shading', 'recoloured', 'Put',
+           'face_width', 'as_mask', 'put', 'swap', 'rim_of', 'distorted', 'blend', 'part_of', 'partial', 'upsample',
+           'Forger', 'forger_names', 'opened', 'dlib_marks', 'bareness', 'marked', 'landmark_table', 'shape_of',
+           'Gallery', 'nearest', 'through_jpeg', 'save_png', 'file_names', 'Entry', 'Job', 'gallery_of', 'plan', 'make',
+           'made_by', 'marker', 'begin', 'some_people', 'with_faces', 'save_table', 'forge', 'told', 'ffd_photographs']
 
-# %% ../../nbs/20_forgeries/photographs.ipynb #434f130a
+# %% ../../nbs/20_forgeries/photographs.ipynb #6ee88577
 import ast
 import functools
 import json
@@ -38,7 +38,7 @@ from ..faces.geometry import landmark_box, move, snap, square
 from ..faces.lfw import fetch_lfw, photographs
 from ..faces.splits import identity_split
 from ..faces.videos import read_image
-from .blending import add_grain, blend as mix, match_colour
+from .blending import add_grain, blend as mix, statistics
 from .masks import feather, hull, region, with_forehead
 from .swapping import similarity, squeezed, warp
 from .upsampling import Bottleneck
@@ -115,6 +115,21 @@ def shading(image:np.ndarray, # [H,W,3]
     both = cv2.GaussianBlur(both, (0, 0), cells/8) # not stated: chosen because an eighth of the face is wider than an eye
     return cv2.resize(both[..., :3]/np.maximum(both[..., 3:], 1e-3), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
+# %% ../../nbs/20_forgeries/photographs.ipynb #0a9a81f5
+def recoloured(forged:np.ndarray, # [H,W,3] float32 RGB
+               real:np.ndarray,   # [H,W,3] float32 RGB
+               alpha:np.ndarray,  # [H,W]
+               share:float=1.     # 0 leaves `forged` as it is, 1 matches fully
+              )->np.ndarray:      # [H,W,3] float32
+    "`forged` with the colours of `real` under `alpha`, in CIE Lab (Reinhard et al., 2001)."
+    k = 2 if min(alpha.shape)>=32 else 1
+    lab = cv2.cvtColor(np.clip(forged, 0, 255)/np.float32(255), cv2.COLOR_RGB2LAB)
+    few = cv2.cvtColor(np.ascontiguousarray(real[::k, ::k])/np.float32(255), cv2.COLOR_RGB2LAB)
+    (mean, spread), (want, wide) = (statistics(x, alpha[::k, ::k]) for x in (lab[::k, ::k], few))
+    gain = 1+share*(np.clip(wide/np.maximum(spread, 1e-3), .6, 1.6)-1)
+    lab = lab*gain.astype(np.float32)+(mean+share*(want-mean)-mean*gain).astype(np.float32)
+    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)*255
+
 # %% ../../nbs/20_forgeries/photographs.ipynb #c58dc052
 @dataclass(frozen=True)
 class Put:
@@ -129,7 +144,7 @@ def face_width(landmarks:np.ndarray # [68,2]
     "From ear to ear."
     return float(np.linalg.norm(landmarks[0]-landmarks[16]))
 
-# %% ../../nbs/20_forgeries/photographs.ipynb #3f91e82c
+# %% ../../nbs/20_forgeries/photographs.ipynb #f6dcdd6f
 def as_mask(alpha:np.ndarray # [H,W] 0 to 1
            )->np.ndarray: # uint8, 0 exactly where alpha is
     "Alpha as a picture."
@@ -147,7 +162,7 @@ def put(photo:Photograph,
     if not w: return out, mask
     part = slice(at[0].start+y, at[0].start+y+h), slice(at[1].start+x, at[1].start+x+w)
     real, new, soft = out[part].astype(np.float32), forged[y:y+h, x:x+w].astype(np.float32), alpha[y:y+h, x:x+w]
-    if how.colour: new = match_colour(new, real, soft, how.colour)
+    if how.colour: new = recoloured(new, real, soft, how.colour)
     if how.light: new = new+how.light*(shading(real, soft)-shading(new, soft))
     if how.grain: new = add_grain(new, real, soft, how.grain, *keys)
     if is_grey(real): new = cv2.cvtColor(new.astype(np.float32), cv2.COLOR_RGB2GRAY)[..., None].repeat(3, 2)

@@ -35,7 +35,7 @@ def check_there(corpus:str, profile:str):
         raise MissingData(f'{corpus} is not on this machine, and a stand-in of the size of the paper takes hours, so none is made unasked.', data_root() or 'FFD_DATA is not set',
             f'set FFD_DATA to a folder that holds {corpora[corpus].folders[0]}, or make the stand-in deliberately: ffd_corpus {corpus} --profile paper') from None
 
-# %% ../../nbs/90_reproduce/data.ipynb #e25f611f
+# %% ../../nbs/90_reproduce/data.ipynb #95492e3f
 def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
                 profile:str, # of the stand-in, when one is needed
                 make:bool=True # make a stand-in that is absent or incomplete
@@ -44,7 +44,7 @@ def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
     data_root()
     try: found, why = locate(corpus, profile), None
     except MissingData as e: found, why = None, e
-    if found is not None and (found.data == 'real' or profile == 'paper'): return Path(found.root), found.data
+    if found is not None and (found.data != 'stand-in' or profile == 'paper'): return Path(found.root), found.data
     if make:
         check_there(corpus, profile)
         if corpus not in PLANNED: raise why

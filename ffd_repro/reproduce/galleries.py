@@ -104,7 +104,7 @@ def sampling_table(clip:pd.DataFrame, root, most:int=5)->pd.DataFrame: # index: 
     n = count_frames(Path(root)/clip.path[0])
     return pd.DataFrame({rule: dict(frames=', '.join(map(str, at)), spanned=f'{(at[-1]-at[0]+1)/n:.0%}') for rule, at in frame_rules(clip, root, most).items()}).T
 
-# %% ../../nbs/90_reproduce/galleries.ipynb #4c777f03
+# %% ../../nbs/90_reproduce/galleries.ipynb #fc39d7b7
 def switch_rows(clip:pd.DataFrame, root, margins:tuple=(1., 1.3, 1.6))->list: # of (what, faces, their titles)
     "Rows of faces of one video: a row a sampling, then the same frame in crops of several sizes and at every quality."
     rows = [(rule, *cut_clip(clip, root, rule)) for rule in frame_rules(clip, root)]
@@ -117,7 +117,7 @@ def switch_figure(rows:list, # from `switch_rows`
                   title:str=''):
     "The rows below one another."
     plt = need('matplotlib.pyplot', extra='notebook')
-    fig, axes = plt.subplots(len(rows), max(len(faces) for _, faces, _ in rows), figsize=(5.6, 1.05*len(rows)), squeeze=False, layout='constrained', dpi=66)
+    fig, axes = plt.subplots(len(rows), max(len(faces) for _, faces, _ in rows), figsize=(5.6, 1.05*len(rows)), squeeze=False, layout='constrained', dpi=45)
     for ax in axes.flat: ax.set(xticks=[], yticks=[], frame_on=False)
     for axs, (what, faces, titles) in zip(axes, rows):
         axs[0].set_ylabel(what, fontsize=8)
