@@ -59,7 +59,8 @@ def dfdc(root, known=True):
 @pytest.fixture(scope='module')
 def trees(tmp_path_factory):
     "A healthy tree of each corpus; nobody expects the official numbers of videos of them."
-    home = tmp_path_factory.mktemp('healthy')
+    home = tmp_path_factory.mktemp('healthy')/'all'
+    home.mkdir()
     made = dict(ff=ff(home/'FaceForensics++'), celeb=celeb(home/'Celeb-DF-v2'), dfdc=dfdc(home/'DFDC'))
     for root in made.values(): (root/'STAND-IN.json').write_text('{}')
     return made

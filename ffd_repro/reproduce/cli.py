@@ -5,27 +5,30 @@
 # %% auto #0
 __all__ = ['LISTINGS', 'list_detectors', 'list_targets', 'list_corpora', 'ffd_list']
 
-# %% ../../nbs/90_reproduce/cli.ipynb #d76cd118
+# %% ../../nbs/90_reproduce/cli.ipynb #96bd483c
 from fastcore.script import Param, call_parse
-from ..base.errors import FFDError, lookup
+from ..base.errors import FFDError, MissingData, lookup
 from ..base.registry import detectors, load, targets
 from ..claims.names import CORPORA, display
 from ..claims.reported import reported
-from .data import corpus_root
+from ..faces.corpora import corpora, locate
 from ..forgeries.standins import CORPORA as STAND_INS
 
-# %% ../../nbs/90_reproduce/cli.ipynb #65d9ff91
+# %% ../../nbs/90_reproduce/cli.ipynb #bb784242
 def list_detectors()->list[str]: # lines
     "Every detector with its settings."
     return [f'{name:18s} {display(name):22s} settings: {", ".join(d.settings)}' for name, d in detectors.items()]
 
 def list_targets()->list[str]: # lines
     "Every declared table and figure."
-    return [f'{key:18s} {t.title}' for key, t in targets.items()]
+    return [f'{key:22s} {t.title}' for key, t in targets.items()]
 
 def list_corpora(profile:str='smoke')->list[str]: # lines
     "Every corpus that can be read or made, and where it would come from now."
-    return [f'{name:10s} {CORPORA[name]:22s} {corpus_root(name, profile, make=False)[1]}' for name in STAND_INS]
+    def source(name):
+        try: return locate(name, profile).data
+        except MissingData: return 'stand-in, to be made' if name in STAND_INS else 'not here'
+    return [f'{name:13s} {CORPORA[name]:22s} {source(name)}' for name in corpora]
 
 # %% ../../nbs/90_reproduce/cli.ipynb #de75fb6d
 LISTINGS = dict(detectors=list_detectors, targets=list_targets, corpora=list_corpora)
