@@ -34,11 +34,13 @@ def _ff_lists(manifest:pd.DataFrame, root:Path, seed:int, notes)->pd.DataFrame:
         notes.missing += [f'{folder}/{n}' for n in sorted(want['real' if real else 'fake']-set(group.path.map(lambda p: Path(p).stem)))]
     return by_lists(manifest, lists)
 
-# %% ../../nbs/10_faces/corpora.ipynb #d14095c1
+# %% ../../nbs/10_faces/corpora.ipynb #af31ed69
 corpora.register(Corpus('FF++', ('FaceForensics++', 'FaceForensics', 'FF++', 'ffpp'), (
     Part('original_sequences/youtube/<q>', 0, 'real', r'(?P<target>\d+)'),
     *(Part(f'manipulated_sequences/{m}/<q>', 1, short, r'(?P<target>\d+)_(?P<source>\d+)', 'youtube/{target}',
-           '' if short=='FSh' else f'manipulated_sequences/{m}/masks') for m, short in _FF_METHODS.items())),
+           '' if short=='FSh' else f'manipulated_sequences/{m}/masks') for m, short in _FF_METHODS.items()),
+    Part('original_sequences/youtube/<q>/images', 0, 'real', r'(?P<target>\d+)', tag='youtube/{target}', frames=True),
+    *(Part(f'manipulated_sequences/{m}/<q>/images', 1, short, r'(?P<target>\d+)_(?P<source>\d+)', 'youtube/{target}', tag=m+'/{target}_{source}', frames=True) for m, short in _FF_METHODS.items())),
     _ff_lists, ('DF', 'F2F', 'FS', 'NT'), COMPRESSION, signs=('original_sequences/youtube', *(f'manipulated_sequences/{m}' for m in _FF_METHODS)),
     counts=dict.fromkeys(('real', *_FF_METHODS.values()), 1000), bench={'FF-real': 'real', **{f'FF-{s}': s for s in ('DF', 'F2F', 'FS', 'NT', 'FSh')}, 'FaceShifter': 'FSh'},
     source='github.com/ondyari/FaceForensics, dataset/README.md'));
@@ -94,14 +96,14 @@ def _celeb(name, folders, counts, bench):
 _celeb('Celeb-DF', ('Celeb-DF-v2', 'Celeb-DF', 'CelebDF', 'CelebDF-v2', 'celeb_df_v2'), dict(real=890, swap=5639), 'CelebDFv2')
 _celeb('Celeb-DF-v1', ('Celeb-DF-v1', 'CelebDF-v1', 'celeb_df_v1', 'Celeb-DF-1'), dict(real=408, swap=795), 'CelebDFv1')
 
-# %% ../../nbs/10_faces/corpora.ipynb #dd6e55ca
+# %% ../../nbs/10_faces/corpora.ipynb #0d312e58
 def _dfdc_meta(folder:Path)->dict: # file name -> facts
     "What the metadata or the table of one folder says."
-    tables = [f for name in ('metadata.json', 'labels.csv', 'label.csv') for d in (folder, folder.parent if folder.name=='videos' else folder) if (f := d/name).is_file()]
+    tables = [f for name in ('labels.csv', 'label.csv', 'metadata.json') for d in (folder, folder.parent if folder.name=='videos' else folder) if (f := d/name).is_file()]
     if not tables: raise BadFile('the folder has no metadata.json and no labels.csv, so its labels are unknown', where=folder, fix='fetch it with the videos')
     try:
         text = tables[0].read_text(encoding='utf-8-sig')
-        return json.loads(text) if tables[0].suffix=='.json' else {r['filename']: r for r in csv.DictReader(text.splitlines())}
+        return json.loads(text) if tables[0].suffix=='.json' else {r['filename'].removesuffix('.mp4')+'.mp4': r for r in csv.DictReader(text.splitlines())}
     except (ValueError, KeyError) as e: raise BadFile(f'{tables[0].name} cannot be read', where=tables[0], fix='fetch it again') from e
 
 # %% ../../nbs/10_faces/corpora.ipynb #7b4be234
@@ -182,11 +184,11 @@ corpora.register(Corpus('UADFV', ('UADFV',), (Part('real', 0, 'real', r'(?P<targ
     Part('real/frames', 0, 'real', r'(?P<target>\d+)', tag='real/{target}', frames=True), Part('fake/frames', 1, 'swap', _uadfv_fake, 'real/{target}', tag='fake/{target}_fake', frames=True)),
     _all_test, counts=dict(real=49, swap=49), bench={'UADFV_Real': 'real', 'UADFV_Fake': 'swap'}, source='arxiv.org/abs/1811.00661'));
 
-# %% ../../nbs/10_faces/corpora.ipynb #f7090330
+# %% ../../nbs/10_faces/corpora.ipynb #f05cf662
 _sentence = r'(?P<clip>s[aix]\d+)'
 corpora.register(Corpus('DF-TIMIT', ('DF-TIMIT', 'DFTIMIT', 'TIMIT'), (
     Part(r'VidTIMIT/(?P<target>[fm]\w{3}\d)/video', 0, 'real', _sentence, tag='VidTIMIT/{target}/{clip}', frames=True),
-    *(Part(rf'{top}(?P<target>[fm]\w{{3}}\d)', 0, 'real', _sentence+r'(?:-video-\w+)?', tag='VidTIMIT/{target}/{clip}') for top in ('VidTIMIT/', 'real/')),
+    *(Part(rf'{top}(?P<target>[fm]\w{{3}}\d)', 0, 'real', _sentence+r'(?:-video-\w+)?', tag='VidTIMIT/{target}/{clip}') for top in ('VidTIMIT/', 'real/', '')),
     *(Part(rf'{top}<q>/(?P<target>[fm]\w{{3}}\d)', 1, 'swap', _sentence+r'-video-(?P<source>[fm]\w{3}\d)', 'VidTIMIT/{target}/{clip}', tag='DeepfakeTIMIT/{target}/{clip}-video-{source}') for top in ('DeepfakeTIMIT/', ''))),
     _all_test, levels=dict(LQ=('lower_quality',), HQ=('higher_quality',)), signs=('DeepfakeTIMIT', 'lower_quality', 'higher_quality'), counts=dict(real=320, swap=320), bench={'DF_TIMIT_real': 'real', 'DF_TIMIT_fake': 'swap'},
     source='idiap.ch/en/dataset/deepfaketimit'));

@@ -107,7 +107,7 @@ def _table_lists(manifest:pd.DataFrame, root:Path, seed:int, notes)->pd.DataFram
 corpora.register(Corpus('manifest', ('manifest',), (table_rows('manifest'),), _table_lists, media=VIDEOS+IMAGES))
 corpora.register(Corpus('LFW', ('LFW',), (table_rows('LFW'),), _table_lists, media=IMAGES, source='vis-www.cs.umass.edu/lfw, through scikit-learn; forgeries made by forgeries.photographs'));
 
-# %% ../../nbs/10_faces/foreign.ipynb #7d64ffff
+# %% ../../nbs/10_faces/foreign.ipynb #3dd7848a
 def bench_bases(root:Path)->list[Path]:
     "Folders that may hold DeepfakeBench's frames."
     return [d for d in (root/'datasets'/'rgb', root/'rgb', root/'datasets', root) if d.is_dir()]
@@ -120,7 +120,7 @@ def others(corpus:Corpus)->set:
 def bench_files(corpus:Corpus, root:Path)->list[Path]:
     "DeepfakeBench's JSON files of a corpus."
     names = {n.lower() for n in (*corpus.folders, *corpus.bench)}-others(corpus)
-    folders = [d for d in (root/'preprocessing'/'dataset_json', root/'dataset_json', root) if d.is_dir()] if corpus.bench else []
+    folders = [d for d in (*sorted(root.glob('preprocessing/dataset_json*')), root/'dataset_json', root) if d.is_dir()] if corpus.bench else []
     return [f for d in folders for f in sorted(d.glob('*.json')) if f.stem.lower() in names]
 
 # %% ../../nbs/10_faces/foreign.ipynb #3a7255d4
