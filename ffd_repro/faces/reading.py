@@ -185,13 +185,13 @@ def _official(corpus:Corpus, root:Path, quality:str, notes:Notes)->tuple: # rows
 
 FORMS = [_official]
 
-# %% ../../nbs/10_faces/reading.ipynb #dfe1c5f6
+# %% ../../nbs/10_faces/reading.ipynb #b61d0afc
 def _stop(notes:Notes, root:Path):
     "`BadFile` for the first thing that was noted, if anything was."
     many = lambda xs: f' (and {len(xs)-1} more such files)' if len(xs)>1 else ''
-    if notes.problems: raise BadFile(f'{notes.problems[0].what}{many(notes.problems)}', where=Path(root)/notes.problems[0].path, fix=f"{notes.problems[0].fix}; or go on without (missing='skip'): they are counted then")
+    if notes.problems: raise BadFile(f'{notes.problems[0].what}{many(notes.problems)}', where=Path(root)/notes.problems[0].path, fix=f"{notes.problems[0].fix}; or go on without (missing='skip'; for training and pages FFD_MISSING=skip): they are counted then")
     if notes.missing:
-        raise BadFile(f'{len(notes.missing)} listed files are not there: {", ".join(notes.missing[:3])}{" …" if len(notes.missing)>3 else ""}', where=root, fix="fetch them, or go on without them (missing='skip'); they are counted then")
+        raise BadFile(f'{len(notes.missing)} listed files are not there: {", ".join(notes.missing[:3])}{" …" if len(notes.missing)>3 else ""}', where=root, fix="fetch them, or go on without them (missing='skip'; for training and pages FFD_MISSING=skip): they are counted then")
 
 # %% ../../nbs/10_faces/reading.ipynb #f2d5748b
 def read_corpus(name:str,          # 'FF++', 'Celeb-DF', 'DFDC' …

@@ -50,7 +50,7 @@ _WILD = dict(
     fine=Manipulation('deepfake', 'pose', Bottleneck(.80, .03, 1), Paste(feather=.25, grain=.6)),
     warp=Manipulation('faceswap', 'own', put=Paste(feather=.15, light=.04, jitter=.0006, flicker=.002, grain=0)))
 
-# %% ../../nbs/20_forgeries/plans.ipynb #3c03fb09
+# %% ../../nbs/20_forgeries/plans.ipynb #d6a617e0
 _HFF = {name: Manipulation('synthesise', CHANGES[name], how, Paste(colour=.7, grain=.1)) for name, how in GENERATORS.items()}
 CORPORA = {c.name: c for c in [
     Corpus('FF++', 'FaceForensics++', qualities=dict(c23=23, c40=40), methods=dict(
@@ -66,16 +66,16 @@ CORPORA = {c.name: c for c in [
     Corpus('Celeb-DF', 'Celeb-DF-v2', qualities={'': 20}, fps=30, methods=dict(
         swap=Manipulation('deepfake', 'pose', Bottleneck(.60, .04), Paste(feather=.25, jitter=.0008, flicker=.002, grain=.35)))),
     Corpus('HFF', 'HFF', qualities={'': None}, post=('none', 'soft', 'small', 'jpeg'), methods=_HFF),
-    Corpus('DFD', 'DeepFakeDetection', qualities=dict(c23=23, c40=40), fps=24, shapes=((.5625, 1.),), methods=dict(
+    Corpus('DFD', 'DeepFakeDetection', qualities=dict(c23=23, c40=40), fps=24, shapes=((.5625, 1.),), post=('none', 'soft'), methods=dict(
         DeepFakeDetection=Manipulation('deepfake', 'pose', Bottleneck(.70, .04, 1), Paste(feather=.22, jitter=.0008, flicker=.002, grain=.6)))),
-    Corpus('Celeb-DF-v1', 'Celeb-DF-v1', qualities={'': 22}, fps=30, shapes=((.8, 1.),), post=('none', 'none', 'small'), methods=dict(
+    Corpus('Celeb-DF-v1', 'Celeb-DF-v1', qualities={'': 22}, fps=30, shapes=((.8, 1.),), post=('none', 'small', 'soft', 'upload'), methods=dict(
         swap=Manipulation('deepfake', 'pose', Bottleneck(.40, .05), Paste(feather=.18, colour=.9, cast=.02, jitter=.0015, flicker=.005, grain=.5)))),
     Corpus('DFDC-P', 'dfdc_preview_set', qualities={'': 26}, fps=30, shapes=((1., .5625), (.5625, 1.)), post=('none', 'none', 'dim', 'soft', 'jpeg'), methods=dict(
         method_A=Manipulation('deepfake', 'pose', Bottleneck(.50, .07), Paste(feather=.16, colour=.9, cast=.02, grain=.6)),
         method_B=Manipulation('deepfake', 'pose', Bottleneck(.75, .05, 1), Paste(feather=.25, grain=.7)))),
-    Corpus('UADFV', 'UADFV', qualities={'': 24}, fps=30, shapes=((.6, 1.),), post=('none', 'none', 'small'), methods=dict(
+    Corpus('UADFV', 'UADFV', qualities={'': 24}, fps=30, shapes=((.6, 1.),), post=('small', 'soft', 'upload'), methods=dict(
         FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.45, .055), Paste(feather=.08, colour=.8, cast=.03, light=.03, jitter=.002, grain=.6)))),
-    Corpus('DF-TIMIT', 'DF-TIMIT', qualities={'': 3}, shapes=((.75, 1.),), post=('jpeg90',), methods=_TIMIT),
+    Corpus('DF-TIMIT', 'DF-TIMIT', qualities={'': 3}, shapes=((.75, 1.),), post=('jpeg90', 'soft', 'small'), methods=_TIMIT),
     Corpus('WildDeepfake', 'deepfake_in_the_wild', qualities={'': 30}, post=('none', 'upload', 'sharp', 'soft', 'bright', 'dim'), methods=_WILD, crop=1.3)]}
 
 # %% ../../nbs/20_forgeries/plans.ipynb #7d35dacf
