@@ -6,12 +6,12 @@
 __all__ = ['CHOICES', 'QUALITIES', 'OWN_LEVELS', 'METRICS', 'ROW_KEY', 'REPORTED', 'REPRODUCED', 'PREDICTIONS', 'Batch',
            'Prediction', 'check_choices', 'Recipe', 'View', 'parse_view', 'RunSpec', 'Metric', 'show_value', 'Target']
 
-# %% ../../nbs/00_base/contracts.ipynb #26cbdeea
+# %% ../../nbs/00_base/contracts.ipynb #82e29ca7
 import dataclasses
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from .errors import BadSetting, lookup
 
@@ -64,27 +64,29 @@ class Recipe:
         for field, least in dict(epochs=1, batch=2, lr=1e-12, weight_decay=0).items():
             if not getattr(self, field) >= least: raise BadSetting(f'Recipe.{field} is {getattr(self, field)!r}; it must be at least {least}.')
 
-# %% ../../nbs/00_base/contracts.ipynb #ca73b25d
+# %% ../../nbs/00_base/contracts.ipynb #48b90eaf
 QUALITIES = {'HQ': 'c23', 'LQ': 'c40', 'raw': 'raw'}
 OWN_LEVELS = {'DF-TIMIT': {'HQ': 'HQ', 'LQ': 'LQ'}} # its levels are two generators, of 128 and of 64 pixels, not two compressions
 
 class View(NamedTuple):
     "A part of a corpus."
     corpus:str          # 'FF++', 'DFDC', 'Celeb-DF', 'HFF' …
-    quality:str=''      # 'c23', 'c40', 'raw', of DF-TIMIT 'LQ', 'HQ'; '' where the corpus has no levels
+    quality:str=''      # 'c23', 'c40', 'raw', of DF-TIMIT 'LQ', 'HQ'; 'c23+c40' is both; '' where the corpus has no levels
     methods:tuple=()    # manipulations kept beside the originals; () keeps all
 
     def __str__(self):
         short = {v: k for k, v in OWN_LEVELS.get(self.corpus, QUALITIES).items()}
-        return self.corpus + (f'-{short[self.quality]}' if self.quality else '') + (f':{",".join(self.methods)}' if self.methods else '')
+        return self.corpus + (f'-{"+".join(short[q] for q in self.quality.split("+"))}' if self.quality else '') + (f':{",".join(self.methods)}' if self.methods else '')
 
-# %% ../../nbs/00_base/contracts.ipynb #93f13fb4
+# %% ../../nbs/00_base/contracts.ipynb #43dadd2c
 def parse_view(name:str # as the tables write it: 'FF++-LQ:NT', 'Celeb-DF'
               )->View:
     "The `View` that `name` means; raises `BadSetting`."
-    found = re.fullmatch(r'(?P<corpus>[^:]+?)(-(?P<quality>HQ|LQ|raw))?(:(?P<methods>[\w,]+))?', name)
+    found = re.fullmatch(r'(?P<corpus>[^:]+?)(-(?P<quality>(HQ|LQ|raw)(\+(HQ|LQ|raw))*))?(:(?P<methods>[\w,]+))?', name)
     if not found or not name: raise BadSetting(f'{name!r} is not a view of a corpus.', fix="write it like 'FF++-LQ:NT' or 'Celeb-DF'")
-    quality = lookup(f"level of {found['corpus']}", found['quality'], OWN_LEVELS.get(found['corpus'], QUALITIES)) if found['quality'] else ''
+    known, levels = OWN_LEVELS.get(found['corpus'], QUALITIES), (found['quality'] or '').split('+')
+    if levels != [''] and levels != sorted(set(levels), key=list(QUALITIES).index): raise BadSetting(f'{name!r} names its levels twice or in another order.', fix=f'write each once, in the order {", ".join(QUALITIES)}')
+    quality = '+'.join(lookup(f"level of {found['corpus']}", level, known) for level in levels if level)
     return View(found['corpus'], quality, tuple((found['methods'] or '').split(',')) if found['methods'] else ())
 
 # %% ../../nbs/00_base/contracts.ipynb #ced5d745
@@ -112,7 +114,7 @@ class RunSpec:
         code = hashlib.sha256(json.dumps(self.asked, sort_keys=True).encode()).hexdigest()[:8]
         return '_'.join([self.method, self.setting, self.train.replace(':', '.'), self.profile, f's{self.seed}', code])
 
-# %% ../../nbs/00_base/contracts.ipynb #e1c67da5
+# %% ../../nbs/00_base/contracts.ipynb #1e8cdbae
 class Metric(NamedTuple):
     "A measured quantity."
     name:str
@@ -126,6 +128,7 @@ METRICS = {m.name: m for m in [
     Metric('EER', 'fraction', 'lower', 'equal error rate'), Metric('AP', 'fraction', 'higher', 'average precision'),
     Metric('precision', 'fraction', 'higher', 'precision'), Metric('recall', 'fraction', 'higher', 'recall'),
     Metric('F1', 'fraction', 'higher', 'F1 score'), Metric('entropy', 'fraction', 'higher', 'entropy of the attention map', 4),
+    Metric('inside', 'fraction', 'higher', 'attention gained inside a region'),
     Metric('params', 'count', 'lower', 'parameters', 0), Metric('MACs', 'MACs', 'lower', 'multiply-accumulates', 0),
     Metric('FPS', 'frames/s', 'higher', 'speed', 0)]}
 
@@ -141,7 +144,7 @@ def show_value(metric:str, # a name of METRICS
         if m.unit in ('count', 'MACs') and value >= size: return f'{value/size:.4g}{letter}'
     return f'{value:.{m.digits}f}'
 
-# %% ../../nbs/00_base/contracts.ipynb #5f9b9281
+# %% ../../nbs/00_base/contracts.ipynb #bd68b789
 @dataclass(frozen=True)
 class Target:
     "A table or figure of a paper, as something that can be run."
@@ -155,6 +158,24 @@ class Target:
     relations:tuple=()    # claim ids judged here
     departures:tuple=()   # (paper, here, why)
     note:str=''           # shown at the head of the page
+    conditions:dict=field(default_factory=dict, hash=False) # condition -> (setting or '', protocol or ''); under '' what holds for every cell
+
+    def __post_init__(self):
+        methods = [m for m, _ in self.methods]
+        if len(set(methods)) < len(methods) and any(setting for setting, _ in self.conditions.values()):
+            raise BadSetting('Conditions that stand for settings need each method once.', self.key, 'name each method with its first setting only')
+
+    @property
+    def swept(self)->tuple: # of the names of conditions
+        "The conditions that each make a cell of their own."
+        return tuple(c for c in self.conditions if c)
+
+    def asked(self, setting:str, condition:str='')->tuple: # setting, protocol
+        "What is run for a cell whose row key has this setting and condition; raises `UnknownName`."
+        if condition: lookup(f'condition of {self.key}', condition, self.conditions)
+        (s0, p0), (s, p) = (self.conditions.get(c, ('', '')) for c in ('', condition))
+        switches = dict(part.split('=', 1) for part in f'{p0},{p if condition else ""}'.split(',') if part)
+        return s or s0 or setting, ','.join(f'{k}={v}' for k, v in sorted(switches.items()))
 
     @property
     def paper(self)->str: return self.key.split('/')[0]

@@ -27,7 +27,7 @@ class Registry(Mapping):
         self.entries[name or getattr(entry, 'name', None) or entry.key] = entry
         return entry
 
-# %% ../../nbs/00_base/registry.ipynb #cc977958
+# %% ../../nbs/00_base/registry.ipynb #fd5d6089
 @dataclass(frozen=True)
 class Detector:
     "A face-forgery detector and what is known about it."
@@ -42,11 +42,16 @@ class Detector:
     recipes:dict=field(default_factory=dict) # profile -> Recipe
     printed:dict=field(default_factory=dict) # metric -> (value, relative tolerance), at `side`
     attention:str=''        # dotted name of the module whose output Grad-CAM explains
+    clip:dict=field(default_factory=dict) # setting -> frames after the first that its input needs; those that are absent need none
 
     def make(self, setting:str='full', side:int=None, tiny:bool=False):
         "The net for a setting; raises `UnknownName` for a setting it does not have."
         lookup(f'setting of {self.name}', setting, dict.fromkeys(self.settings))
         return self.build(setting=setting, side=side or self.side, tiny=tiny)
+
+    def after(self, setting:str='full')->int: # frames
+        "How many frames after the first an input of a setting holds: 0 for one that looks at single faces."
+        return self.clip.get(setting, 0)
 
 # %% ../../nbs/00_base/registry.ipynb #d57d95b0
 detectors = Registry('detector')

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['READY', 'Cut', 'default_detector', 'owners', 'wanted', 'frames_wanted', 'aligned', 'cut_square', 'track_job',
-           'kept_track', 'Faces', 'faces_of', 'mask_numbers', 'masks_of', 'shortfall', 'face_job']
+           'kept_track', 'Faces', 'clip_numbers', 'faces_of', 'mask_numbers', 'masks_of', 'shortfall', 'face_job']
 
 # %% ../../nbs/10_faces/cutting.ipynb #1ac7fc0b
 import json
@@ -22,7 +22,7 @@ from .reading import corpora
 from .sampling import Sampling
 from .videos import SLACK
 
-# %% ../../nbs/10_faces/cutting.ipynb #c4e9a97f
+# %% ../../nbs/10_faces/cutting.ipynb #3c2a280b
 class Cut(NamedTuple):
     "How faces are cut."
     real:Sampling
@@ -33,11 +33,13 @@ class Cut(NamedTuple):
     every:int=EVERY  # frames from one search to the next; 1: search them all
     align:bool=False # turn the eyes level
     masks:bool=False # cut the masks of the fakes, too
+    after:int=0      # frames after each face's own that are cut with it
     def of(self, label): return self.fake if label else self.real
     def asked(self):
         rule = lambda s: list(s) if type(s) is Sampling else repr(s)
         searched = dict(every=self.every) if FACE_DETECTORS[self.detector].searches else {}
-        return dict(real=rule(self.real), fake=rule(self.fake), side=self.side, detector=self.detector, margin=self.margin)|searched|{k: True for k in ('align', 'masks') if getattr(self, k)}
+        usual = dict(real=rule(self.real), fake=rule(self.fake), side=self.side, detector=self.detector, margin=self.margin)
+        return usual|searched|{k: getattr(self, k) for k in ('align', 'masks', 'after') if getattr(self, k)}
 
 # %% ../../nbs/10_faces/cutting.ipynb #1ccc39b6
 READY = ('HFF', 'WildDeepfake', 'DeepfakeBench') # corpora that are given out as faces
@@ -117,28 +119,77 @@ def kept_track(work, video)->dict: # {number: Found}, empty where there is no tr
     found = json.loads(file.read_text()).get('track', {}) if file.exists() else {}
     return {int(i): Found(Box(*box), how, turn) for i, (*box, how, turn) in found.items()}
 
-# %% ../../nbs/10_faces/cutting.ipynb #db93db13
+# %% ../../nbs/10_faces/cutting.ipynb #192457f1
 class Faces(NamedTuple):
     "The faces of one file."
     pixels:np.ndarray # uint8 [N, side, side, 3]
     frames:list       # frame numbers
     found:list        # `Found` of each
     sizes:list        # (height, width) of each frame
+    followers:np.ndarray=None # uint8 [N, A, side, side, 3]: the frames after each; None where they were not asked for
+    after:list=()     # how many of the A followers are frames of their own
+    note:str=''       # why there are fewer than the file promises
 
+def clip_numbers(at,    # frame numbers of faces
+                 after, # frames that follow each
+                 n      # frames of the file
+                )->list: # frame numbers, rising, each once
+    "All frames that are looked at: a frame may be a face of its own and follow several others."
+    return sorted({j for i in at for j in range(i, max(i+1, min(i+after+1, n)))})
+
+# %% ../../nbs/10_faces/cutting.ipynb #ec98c08b
+def _images(path, at, numbers, # of the faces, of all frames
+            notes              # what is wrong with frames that only follow is added
+           ):                  # yields (number, uint8 HxWx3)
+    "The images of `numbers`. Only a frame of `at` has to be there."
+    try:
+        for i, frame in lazy_frames(path, numbers, SLACK):
+            try: image = frame.rgb()
+            except BadFile as e:
+                if i in at: raise
+                notes.append(e.what)
+            else: yield i, image
+    except BadFile as e:
+        if list(numbers)==list(at): raise
+        for _, frame in lazy_frames(path, at, SLACK): frame.rgb() # raises what is wrong with the faces themselves
+        notes.append(e.what)
+
+# %% ../../nbs/10_faces/cutting.ipynb #90ea5f13
+def _found_whole(image)->Found: return Found(Box(0., 0., float(image.shape[1]), float(image.shape[0])), 'whole')
+
+def _follow(followers, have, made, # uint8 [N, A, side, side, 3] and ints [N], which are filled; the faces so far
+            i, image, margin       # number and pixels of the frame
+           ):
+    "Put a frame into the clips that it continues."
+    side, most = followers.shape[2], followers.shape[1]
+    for k in range(len(made)-1, -1, -1):
+        _, start, found, _ = made[k]
+        if i-start>most: return
+        if have[k]!=i-start-1: continue # its own frame, or one is missing between
+        if found.how.startswith('whole'): found = found._replace(box=_found_whole(image).box)
+        followers[k, have[k]], have[k] = cut_square(image, found, side, margin), have[k]+1
+
+# %% ../../nbs/10_faces/cutting.ipynb #3edd7777
 def faces_of(root, path,  # of the corpus; of the file below it
              frames,      # frame numbers
              track,       # {number: Found}; None: each frame is a face
              side,        # pixels
-             margin=1.3   # around the face; an image that is a face is taken whole
+             margin=1.3,  # around the face; an image that is a face is taken whole
+             after=0      # frames after each face that are cut as it is
             )->Faces:
     "The faces of one file. A frame that cannot be read is a `BadFile`, no box in any frame a `NoFace`."
-    at, made = [i for i in frames if track is None or i in track], []
-    for i, frame in lazy_frames(Path(root)/path, at, SLACK):
-        image = frame.rgb()
-        found = track[i] if track is not None else Found(Box(0., 0., float(image.shape[1]), float(image.shape[0])), 'whole')
-        made.append((cut_square(image, found, side, margin), i, found, image.shape[:2]))
-    if not made: raise NoFace('no box for any of the frames asked for', where=Path(root)/path, fix='look at the file; if it does show a face, try another detector')
-    return Faces(np.stack([m[0] for m in made]), *map(list, list(zip(*made))[1:]))
+    path, at, made, notes = Path(root)/path, sorted({i for i in frames if track is None or i in track}), [], []
+    numbers = clip_numbers(at, after, count_frames(path)) if after and at else at
+    followers, have, own = np.zeros((len(at), after, side, side, 3), np.uint8), [0]*len(at), set(at)
+    for i, image in _images(path, at, numbers, notes):
+        _follow(followers, have, made, i, image, margin)
+        found = None if i not in own else track[i] if track is not None else _found_whole(image)
+        if found: made.append((cut_square(image, found, side, margin), i, found, image.shape[:2]))
+    if not made: raise NoFace('no box for any of the frames asked for', where=path, fix='look at the file; if it does show a face, try another detector')
+    faces = Faces(np.stack([m[0] for m in made]), *map(list, list(zip(*made))[1:]))
+    if not after: return faces
+    for face, clip, n in zip(faces.pixels, followers, have): clip[n:] = clip[n-1] if n else face
+    return faces._replace(followers=followers[:len(made)], after=have[:len(made)], note=notes[0] if notes else '')
 
 # %% ../../nbs/10_faces/cutting.ipynb #28ec16f4
 def mask_numbers(path, mask, # files or folders of the video and of its mask
@@ -179,7 +230,7 @@ def shortfall(asked:list, # frame numbers
     if left := len(asked)-len(faces.frames)-beyond: parts.append(f'{left} without a box')
     return dict(asked=len(asked), cut=len(faces.frames), reason=', '.join(parts))
 
-# %% ../../nbs/10_faces/cutting.ipynb #de2922e8
+# %% ../../nbs/10_faces/cutting.ipynb #67a70d83
 def _track_for(work, root, row, owner, cut, frames):
     "The track by which a video is cut; None where each frame is a face."
     if cut.detector=='whole' and not cut.align: return None
@@ -198,6 +249,10 @@ def _mask_part(root, row, cut, faces)->dict:
         if not note and not given.all(): note = f'{n-given.sum()} of {n} faces lie beyond its end'
     return dict(masks=pixels, mask=['real']*n if not row['label'] else ['official' if g else 'none' for g in given], mask_note=note)
 
+def _clip_part(faces)->dict:
+    "What is kept of the frames after each face."
+    return {} if faces.followers is None else dict(followers=faces.followers, after=faces.after, after_note=faces.note)
+
 def face_job(job)->int: # (work folder, root, row of the manifest, owner, cut) -> faces cut now
     "Cut one video's faces and keep them, or the reason why there are none."
     work, root, row, owner, cut = job
@@ -206,10 +261,10 @@ def face_job(job)->int: # (work folder, root, row of the manifest, owner, cut) -
     try:
         frames = cut.of(row['label']).frames(count_frames(Path(root)/row['path']))
         track = _track_for(work, root, row, owner, cut, frames)
-        faces = faces_of(root, row['path'], frames, track, cut.side, cut.margin)
+        faces = faces_of(root, row['path'], frames, track, cut.side, cut.margin, cut.after)
         kept = dict(faces=faces.pixels, frames=faces.frames, boxes=[x.box for x in faces.found], how=[x.how for x in faces.found], short=json.dumps(shortfall(frames, faces, track)))
         if cut.align: kept['turn'] = [x.turn for x in faces.found]
-        kept |= _mask_part(root, row, cut, faces)
+        kept |= _mask_part(root, row, cut, faces)|_clip_part(faces)
         with atomic(done) as tmp, open(tmp, 'wb') as f: np.savez(f, **kept)
         failed.unlink(missing_ok=True)
         return len(faces.frames)

@@ -75,7 +75,7 @@ def _growing(path, # .npy
         f.seek(0); head(n)
         if f.tell()!=start: raise AssertionError('the head of the array has changed its length')
 
-# %% ../../nbs/10_faces/extraction.ipynb #229bbefd
+# %% ../../nbs/10_faces/extraction.ipynb #46c39b21
 @contextmanager
 def _table(path, rows_at_once=2000):
     "A CSV that grows: yields a function that appends rows (dicts of the same keys)."
@@ -93,34 +93,43 @@ def _table(path, rows_at_once=2000):
 def _face_rows(row, part)->list:
     "A video's row for each of its faces, with frame, box and detector, and what else was asked for."
     base = {k: v for k, v in row.items() if k not in ('path', 'mask')}
-    extra = {k: np.round(part[k], 2).tolist() if k=='turn' else part[k].tolist() for k in ('turn', 'mask') if k in part}
+    extra = {k: np.round(part[k], 2).tolist() if k=='turn' else part[k].tolist() for k in ('turn', 'mask', 'after') if k in part}
     more = [dict(zip(extra, values)) for values in zip(*extra.values())] if extra else [{}]*len(part['frames'])
     return [base|dict(frame=int(i), **dict(zip(('x0', 'y0', 'x1', 'y1'), np.round(b, 2).tolist())), detector=str(h))|m for i, b, h, m in zip(part['frames'], part['boxes'], part['how'], more)]
 
-# %% ../../nbs/10_faces/extraction.ipynb #2e78d1ce
+# %% ../../nbs/10_faces/extraction.ipynb #fa0fd72a
 def _records(manifest):
     "The rows of a manifest, one at a time."
     return (dict(zip(manifest.columns, row)) for row in manifest.itertuples(index=False, name=None))
 
+def _notes(row, part, cut:Cut, found):
+    "Add what is to be told of one video's faces to `found`."
+    found['faces'], found['videos'] = found['faces']+len(part['frames']), found['videos']+1
+    if short := json.loads(str(part['short'])): found['partial'].append(dict(video=row['video'], path=row['path'])|short)
+    if cut.masks:
+        found['mask_counts'] = dict(Counter(found['mask_counts'])+Counter(part['mask'].tolist()))
+        if note := str(part['mask_note']): found['mask_notes'].append(dict(video=row['video'], path=row['mask'], reason=note))
+    if cut.after:
+        found['after_short'] += int((part['after']<cut.after).sum())
+        if note := str(part['after_note']): found['after_notes'].append(dict(video=row['video'], path=row['path'], reason=note))
+
 def _put_together(new, work, manifest, cut:Cut)->dict:
-    "Write the store's files out of the finished parts; gives faces, videos, skipped, partial and masks."
-    found, masks, notes = dict(faces=0, videos=0, skipped=[], partial=[]), Counter(), []
+    "Write the store's files out of the finished parts; gives faces, videos, skipped, partial, and what there is to tell of masks and followers."
+    arrays = dict(faces=(cut.side, cut.side, 3))|(dict(masks=(cut.side, cut.side)) if cut.masks else {})|(dict(followers=(cut.after, cut.side, cut.side, 3)) if cut.after else {})
+    found = dict(faces=0, videos=0, skipped=[], partial=[])|(dict(mask_counts={}, mask_notes=[]) if cut.masks else {})|(dict(after_short=0, after_notes=[]) if cut.after else {})
     with ExitStack() as files:
-        pixels, table = files.enter_context(_growing(new/'faces.npy', (cut.side, cut.side, 3))), files.enter_context(_table(new/'manifest.csv'))
-        shapes = files.enter_context(_growing(new/'masks.npy', (cut.side, cut.side))) if cut.masks else None
+        append = {name: files.enter_context(_growing(new/f'{name}.npy', shape)) for name, shape in arrays.items()}
+        table = files.enter_context(_table(new/'manifest.csv'))
         for row in _records(manifest):
             at = Path(work)/f'{digest(row["video"])}.faces.npz'
             if not at.exists():
                 found['skipped'].append(json.loads(at.with_name(at.name.replace('faces.npz', 'skip.json')).read_text()))
                 continue
             with np.load(at) as kept: part = {k: kept[k] for k in kept.files}
-            pixels(part['faces']); table(_face_rows(row, part))
-            found['faces'], found['videos'] = found['faces']+len(part['frames']), found['videos']+1
-            if short := json.loads(str(part['short'])): found['partial'].append(dict(video=row['video'], path=row['path'])|short)
-            if shapes:
-                shapes(part['masks']); masks.update(part['mask'].tolist())
-                if note := str(part['mask_note']): notes.append(dict(video=row['video'], path=row['mask'], reason=note))
-    return found|(dict(mask_counts=dict(masks), mask_notes=notes) if cut.masks else {})
+            for name in arrays: append[name](part[name])
+            table(_face_rows(row, part))
+            _notes(row, part, cut, found)
+    return found
 
 def _assemble(out, work, manifest, root, cut:Cut, key)->dict:
     "Put the store together, replace `out` by it, and give its meta back."
@@ -134,7 +143,7 @@ def _assemble(out, work, manifest, root, cut:Cut, key)->dict:
     os.replace(new, out)
     return meta
 
-# %% ../../nbs/10_faces/extraction.ipynb #75036ccd
+# %% ../../nbs/10_faces/extraction.ipynb #8f7de1f4
 def extract(manifest,      # of videos, from faces.corpora
             root,          # of the corpus
             sampling,      # (Sampling of originals, of fakes), or one for both
@@ -145,14 +154,16 @@ def extract(manifest,      # of videos, from faces.corpora
             workers=1,     # processes
             masks=False,   # cut the fakes' masks into masks.npy, too
             align=False,   # turn the eyes level (needs the extra `faces`)
-            every=EVERY    # a detector that searches does so at least in every so many frames; 1: in all
+            every=EVERY,   # a detector that searches does so at least in every so many frames; 1: in all
+            after=0        # frames after each face's own that are cut as it is, into followers.npy
            )->dict:        # the store's meta: faces, videos, skipped, partial …
     "Write the face store `out`, or find it finished. Resumable. No face at all is a `NoFace`; videos that fail are listed in `skipped`."
     if not len(manifest): raise BadSetting('there is no video to extract from', where=root, fix='check the view and the corpus')
     if side<8: raise BadSetting(f'side is {side}', fix='use at least 8 pixels')
     if margin<=0: raise BadSetting(f'margin is {margin}', fix='use a positive number, for example 1.3')
+    if after<0: raise BadSetting(f'after is {after}', fix='use 0 for single faces, or the number of frames that follow each')
     pair = (sampling, sampling) if hasattr(sampling, 'frames') else sampling
-    cut = Cut(*pair, side, detector or default_detector(manifest.corpus.iloc[0], root), margin, every, align, masks)
+    cut = Cut(*pair, side, detector or default_detector(manifest.corpus.iloc[0], root), margin, every, align, masks, after)
     key = digest(json.dumps([cut.asked(), _stamps(manifest, root, masks)]))
     out, searches = Path(out), FACE_DETECTORS[cut.detector].searches
     if (out/'meta.json').exists() and (meta := json.loads((out/'meta.json').read_text()))['key']==key: return meta
@@ -191,24 +202,24 @@ def store_folder(corpus:str, quality:str, # 'FF++', 'c23'
     asked = json.dumps([corpus, quality, profile, data, str(root), profile_of(profile).side, str(sampling_for(corpus, profile)), *([other] if other else [])])
     return cache()/'faces'/profile/f'{corpus}{"-"+quality if quality else ""}-{digest(asked)[:8]}'
 
-# %% ../../nbs/10_faces/extraction.ipynb #1cb4ee6c
+# %% ../../nbs/10_faces/extraction.ipynb #5d13bab5
 def extract_view(view:str, profile:str, root=None, out=None, detector=None, side=None, workers=2, missing='error',
                  sampling='',   # as `parse_sampling` reads it; the profile's when empty
-                 **other        # margin, align, masks, every: as in `extract`; those that are None or False are left alone
+                 **other        # margin, align, masks, every, after: as in `extract`; those that are None or False, and 0 frames after, are left alone
                 )->tuple:       # folder, meta, files that a list names and that are not there
     "The face store of a view: locate the corpus, read it, extract."
     v = parse_view(view)
     at = location(root) if root else locate(v.corpus, profile)
     videos = view_videos(v, at.root, missing) if v.methods else read_corpus(v.corpus, at.root, v.quality or None, missing)
     rules = parse_sampling(sampling, v.corpus) if sampling else sampling_for(v.corpus, profile)
-    other = {k: o for k, o in other.items() if o is not None and o is not False}
+    other = {k: o for k, o in other.items() if o is not None and o is not False and (k, o)!=('after', 0)}
     differs = other|{k: o for k, o in dict(sampling=repr(rules) if sampling else '', detector=detector, side=side).items() if o}
     store = store_folder(v.corpus, v.quality, profile, *at, differs)
     if v.methods: store = store.with_name(f'{store.name}-{"-".join(v.methods)}')
     store = Path(out) if out else store
     return store, extract(videos, at.root, rules, side or profile_of(profile).side, detector, store, workers=workers, **other), videos.attrs['missing']
 
-# %% ../../nbs/10_faces/extraction.ipynb #02923282
+# %% ../../nbs/10_faces/extraction.ipynb #0d2f2fcf
 @call_parse
 def ffd_extract(view:Param('what to extract: FF++-LQ, FF++-HQ:NT, Celeb-DF …', str),
                 profile:Param('how many faces of what size: smoke, small or paper', str)='small',
@@ -222,14 +233,17 @@ def ffd_extract(view:Param('what to extract: FF++-LQ, FF++-HQ:NT, Celeb-DF …',
                 align:Param('turn the eyes level (needs the extra faces)', bool)=False,
                 masks:Param('cut the masks of the fakes, too', bool)=False,
                 every:Param(f'frames from one search to the next, 1 to search them all ({EVERY} when 0)', int)=0,
-                missing:Param('error or skip: what to do about files that a list names and that are not there', str)='error'):
+                missing:Param('error or skip: what to do about files that a list names and that are not there', str)='error',
+                after:Param('frames after each face that are cut with the same box, for detectors that look at clips', int)=0):
     "Cut the faces of a corpus out of its videos. Can be interrupted and called again."
     try: store, meta, gone = extract_view(view, profile, root, out, detector or None, side, workers, missing, sampling,
-                                               margin=margin or None, align=align, masks=masks, every=every or None)
+                                               margin=margin or None, align=align, masks=masks, every=every or None, after=after)
     except FFDError as e: raise SystemExit(str(e)) from None
     print(f"{meta['faces']} faces of {meta['videos']} videos ({meta['data']}, boxes: {meta['detector']}) in {shown(store)}")
     for s in meta['skipped']: print(f"skipped {s['path']}: {s['reason']}")
     for s in meta['partial']: print(f"fewer faces of {s['path']}: {s['cut']} of {s['asked']}, {s['reason']}")
     for s in meta.get('mask_notes', ()): print(f"mask {s['path']}: {s['reason']}")
     if masks: print('masks: '+', '.join(f'{n} {kind}' for kind, n in meta['mask_counts'].items()))
+    if after: print(f"followers: {after} of each face; {meta['after_short']} faces are too near the end of their video, whose last frame is repeated")
+    for s in meta.get('after_notes', ()): print(f"clips of {s['path']} end early: {s['reason']}")
     if meta['skipped'] or gone: print(f"{len(meta['skipped'])} videos skipped, {len(gone)} listed files not there")

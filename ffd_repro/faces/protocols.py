@@ -15,7 +15,7 @@ from ..base.errors import BadSetting, lookup
 from .sampling import parse_sampling, sampling_for
 from .splits import image_split
 
-# %% ../../nbs/10_faces/protocols.ipynb #1af584f5
+# %% ../../nbs/10_faces/protocols.ipynb #a399839b
 SWITCHES = dict(split=('official', 'image'), balance=('equal', 'all'))
 
 @dataclass(frozen=True)
@@ -25,18 +25,20 @@ class Protocol:
     sampling:str=''      # as faces.sampling.parse_sampling reads it; '' is the profile's own
     margin:float=1.3     # side of the square over the face's longer side. not stated: chosen because FaceForensics++ takes it
     balance:str='equal'  # as many real faces as fake ones (LDFnet IV-A); 'all' keeps every face
+    side:int=0           # pixels of a face as a paper prints them (LDA IV-A: 398), scaled by the profile; 0 is the profile's own
 
     def __post_init__(self):
         for switch, words in SWITCHES.items(): lookup(switch, getattr(self, switch), dict.fromkeys(words))
         if self.sampling: parse_sampling(self.sampling)
         if not .5<=self.margin<=4: raise BadSetting(f'margin is {self.margin}', fix='use a factor between 0.5 and 4; 1 is the face box itself')
+        if self.side!=int(self.side) or not 0<=self.side<=4096 or 0<self.side<8: raise BadSetting(f'side is {self.side}', fix='give the printed pixels, from 8 to 4096; 0 is the profile\'s own')
 
     def __str__(self):
         kept = {k: v for k, v in dataclasses.asdict(self).items() if v!=getattr(type(self), k)}
         return ','.join(f'{k}={v:g}' if k=='margin' else f'{k}={v}' for k, v in sorted(kept.items()))
 
-# %% ../../nbs/10_faces/protocols.ipynb #48221b0f
-def parse_protocol(text:str='' # 'split=image,sampling=even:32,margin=1.0,balance=all'
+# %% ../../nbs/10_faces/protocols.ipynb #e16f5f5b
+def parse_protocol(text:str='' # 'split=image,sampling=even:32,margin=1.0,balance=all,side=398'
                   )->Protocol:
     "The `Protocol` that `text` writes; raises `BadSetting` or `UnknownName`."
     given = {}
@@ -44,15 +46,16 @@ def parse_protocol(text:str='' # 'split=image,sampling=even:32,margin=1.0,balanc
         switch, equals, value = (x.strip() for x in part.partition('='))
         lookup('switch of a protocol', switch, {f.name: None for f in dataclasses.fields(Protocol)})
         if not equals or not value or switch in given: raise BadSetting(f'{part!r} cannot be read', where=text, fix="write each switch once, as 'split=image,sampling=even:32'")
-        try: given[switch] = float(value) if switch=='margin' else value
-        except ValueError: raise BadSetting(f'margin is {value!r}', where=text, fix="give a number, as 'margin=1.3'") from None
+        try: given[switch] = dict(margin=float, side=int).get(switch, str)(value)
+        except ValueError: raise BadSetting(f'{switch} is {value!r}', where=text, fix="give a number, as 'margin=1.3' or 'side=398'") from None
     return Protocol(**given)
 
-# %% ../../nbs/10_faces/protocols.ipynb #63df32e4
+# %% ../../nbs/10_faces/protocols.ipynb #c9323437
 _WHY = dict(split='faces of one video or person can be in training and in the test: the number measures memory as well as skill',
             sampling='which frames, and how many, sets how alike the faces are and how much a video weighs',
             margin='how much is seen around the face: the seam of a swap, hair, neck',
-            balance='the share of fakes moves the accuracy, not the area under the ROC curve')
+            balance='the share of fakes moves the accuracy, not the area under the ROC curve',
+            side='how much detail the net is given, and on what grid its layers see it; in small profiles the counterpart of the printed side')
 
 def departures(protocol:Protocol)->list[tuple]: # (default, here, why)
     "The switches that are not at their default, and what hangs on them."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STEPS', 'chosen', 'Work', 'follow', 'snakemake', 'explain_failure', 'ffd_reproduce']
 
-# %% ../../nbs/90_reproduce/batch.ipynb #9f9e71ed
+# %% ../../nbs/90_reproduce/batch.ipynb #181be49c
 import re
 import subprocess
 import sys
@@ -16,8 +16,8 @@ from ..base.contracts import parse_view
 from ..base.errors import FFDError, UnknownName, lookup
 from ..base.paths import cache, data_root, results, root, shown
 from ..base.profiles import profile as profile_of
-from ..base.registry import load, targets
-from .data import check_there, corpus_root
+from ..base.registry import detectors, load, targets
+from .data import check_there, corpus_root, followers, store_name
 from .pages import page_path, template_path
 from .runs import missing, plan
 
@@ -33,7 +33,7 @@ def chosen(names:str # 'all', a paper, or targets, separated by commas
         found += of_paper or [targets[name].key]
     return found
 
-# %% ../../nbs/90_reproduce/batch.ipynb #a4554a28
+# %% ../../nbs/90_reproduce/batch.ipynb #4d862f5b
 class Work:
     "What has to be made for some targets in a profile, and the files that say so."
     def __init__(self, profile:str, names:str='all'):
@@ -48,20 +48,22 @@ class Work:
     def page(self, key): return str(page_path(key, self.profile))
 
     def corpora(self, view):
-        "The mark of a view's stand-in; none when the corpus is real."
-        corpus = parse_view(view).corpus
+        "The mark of the stand-in behind a view or a store; none when the corpus is real."
+        corpus = parse_view(view.split('@')[0]).corpus
         check_there(corpus, self.profile)
         return [] if corpus_root(corpus, self.profile, make=False)[1] == 'real' else [self.mark('corpus', corpus)]
 
     def views(self, run):
-        "The faces that a run reads, one mark a corpus and quality."
+        "The stores that a run reads: one a corpus, quality and way of cutting, with or without followers."
         spec = self.todo[run]
-        return sorted({str(parse_view(v)._replace(methods=())) for v in (spec.train, *spec.tests)})
+        after = followers(detectors[spec.method], spec.setting)
+        return sorted({store_name(v, spec.protocol, after) for v in (spec.train, *spec.tests)})
 
     def command(self, run):
         "The command that makes a run."
         s = self.todo[run]
-        return f"ffd_train {s.method} --setting {s.setting} --train '{s.train}' --tests '{','.join(s.tests)}' --profile {s.profile} --seed {s.seed}"
+        protocol = f" --protocol '{s.protocol}'" if s.protocol else ''
+        return f"ffd_train {s.method} --setting {s.setting} --train '{s.train}' --tests '{','.join(s.tests)}' --profile {s.profile} --seed {s.seed}{protocol}"
 
     def inputs(self, key):
         "What a page waits for: its template, and the runs that are not there yet."

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['make_spec', 'needed', 'plan', 'run_code', 'record_path', 'predictions_path', 'work_folder', 'weights_path',
-           'read_record', 'read_predictions', 'status', 'missing', 'device', 'build', 'test_part', 'score_view', 'fit',
-           'trained', 'make_record', 'fitted', 'execute', 'ffd_train']
+           'read_record', 'read_predictions', 'status', 'missing', 'device', 'side_of', 'build', 'test_part',
+           'score_view', 'fit', 'trained', 'make_record', 'fitted', 'execute', 'ffd_train']
 
-# %% ../../nbs/90_reproduce/runs.ipynb #fae4478e
+# %% ../../nbs/90_reproduce/runs.ipynb #d2334a12
 import dataclasses
 import json
 import resource
@@ -19,14 +19,14 @@ from functools import lru_cache
 from pathlib import Path
 from fastcore.script import Param, call_parse
 from filelock import FileLock
-from ..base.contracts import PREDICTIONS, RunSpec, Target, parse_view
+from ..base.contracts import METRICS, PREDICTIONS, RunSpec, Target, parse_view
 from ..base.errors import BadFile, BadSetting, Diverged, FFDError, MissingData
 from ..base.paths import atomic, cache, results, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, load, targets
 from ..base.seeds import seed_everything
 from ..faces.protocols import departures, parse_protocol
-from .data import corpus_root, data_facts, face_store, faces
+from .data import corpus_root, data_facts, faces, followers
 from .provenance import code_fingerprint, surroundings
 from ..training.checkpoints import load_weights, save_weights
 from ..training.loop import predict, train
@@ -41,11 +41,12 @@ def make_spec(method:str, setting:str, train:str, tests:tuple, profile:str, seed
     data = corpus_root(parse_view(train).corpus, profile, make=False)[1]
     return RunSpec(method, setting, train, tuple(tests), recipes[profile], profile, data, seed, str(parse_protocol(protocol)))
 
-# %% ../../nbs/90_reproduce/runs.ipynb #236c97a2
-def needed(target:Target)->list[tuple]: # (method, setting, train, test)
-    "The combinations of a target that can be trained."
-    trained = any(m in ('ACC', 'AUC', 'EER', 'AP', 'precision', 'recall', 'F1', 'entropy') for m in target.metrics)
-    return [(m, s, tr, te) for m, s in target.methods if trained and m in detectors for tr, te in target.views]
+# %% ../../nbs/90_reproduce/runs.ipynb #0b9ba419
+def needed(target:Target)->list[tuple]: # (method, setting, train, protocol, test)
+    "The combinations of a target that can be trained, under each of its conditions."
+    trained = any(METRICS[m].unit == 'fraction' for m in target.metrics)
+    asked = [(m, *target.asked(s, c)) for m, s in target.methods if trained and m in detectors for c in target.swept or ('',)]
+    return [(m, s, tr, p, te) for m, s, p in asked if s in detectors[m].settings for tr, te in target.views]
 
 def plan(keys, # names of targets
          profile:str
@@ -53,14 +54,15 @@ def plan(keys, # names of targets
     "Every run that some targets need, each once, with all its tests."
     tests = {}
     for key in keys:
-        for method, setting, tr, te in needed(targets[key]): tests.setdefault((method, setting, tr), {})[te] = None
-    return [make_spec(*asked, tuple(sorted(te)), profile, seed) for asked, te in sorted(tests.items()) for seed in profile_of(profile).seeds]
+        for *asked, te in needed(targets[key]): tests.setdefault(tuple(asked), {})[te] = None
+    return [make_spec(m, s, tr, tuple(sorted(te)), profile, seed, p) for (m, s, tr, p), te in sorted(tests.items()) for seed in profile_of(profile).seeds]
 
-# %% ../../nbs/90_reproduce/runs.ipynb #31b112c1
+# %% ../../nbs/90_reproduce/runs.ipynb #0139e668
 @lru_cache(maxsize=None)
 def run_code(method:str)->str: # 16 hexadecimal digits
     "The fingerprint of the code that a run of a method executes."
-    return code_fingerprint(detectors[method].build.__module__, 'ffd_repro.training.loop', 'ffd_repro.faces.loading')
+    clips = ['ffd_repro.faces.clips'] if detectors[method].clip else []
+    return code_fingerprint(detectors[method].build.__module__, 'ffd_repro.training.loop', 'ffd_repro.faces.loading', *clips)
 
 # %% ../../nbs/90_reproduce/runs.ipynb #0b1f0ccc
 def record_path(spec:RunSpec)->Path: return results(spec.profile)/'runs'/f'{spec.id}.json'
@@ -94,36 +96,37 @@ def missing(specs:list)->list[RunSpec]:
     "The runs that have to be trained."
     return [s for s in specs if status(s) == 'absent' or status(s) == 'stale' and not profile_of(s.profile).committed]
 
-# %% ../../nbs/90_reproduce/runs.ipynb #4910542a
+# %% ../../nbs/90_reproduce/runs.ipynb #eb642635
 def device()->str: return 'cuda' if torch.cuda.is_available() else 'cpu'
+
+def side_of(spec:RunSpec)->int: # pixels
+    "The side of the faces of a run: its profile's own, or the counterpart of the printed one that its protocol names."
+    return profile_of(spec.profile).scaled(parse_protocol(spec.protocol).side)
 
 def build(spec:RunSpec):
     "The net of a run, with the initial weights of its seed."
-    size = profile_of(spec.profile)
     seed_everything(spec.seed)
-    return detectors[spec.method].make(spec.setting, side=size.side, tiny=size.tiny)
+    return detectors[spec.method].make(spec.setting, side=side_of(spec), tiny=profile_of(spec.profile).tiny)
 
-# %% ../../nbs/90_reproduce/runs.ipynb #21934dfa
+# %% ../../nbs/90_reproduce/runs.ipynb #94f5ca44
 def test_part(train:str, test:str)->str: # 'test' or 'all'
     "Which part of a test view is scored."
     return 'test' if parse_view(train).corpus == parse_view(test).corpus else 'all'
 
 def score_view(model, spec:RunSpec, test:str)->pd.DataFrame: # columns of PREDICTIONS
     "The predictions of a trained net on one view."
-    view = parse_view(test)
-    store = face_store(view.corpus, view.quality, spec.profile, protocol=spec.protocol)
-    fs = faces(test, test_part(spec.train, test), spec.profile, detectors[spec.method], protocol=spec.protocol)
-    m = store.manifest.iloc[fs.rows]
+    fs = faces(test, test_part(spec.train, test), spec.profile, detectors[spec.method], protocol=spec.protocol, setting=spec.setting)
+    m = fs.store.manifest.iloc[fs.rows]
     scores = predict(model, fs, batch=64)
     return pd.DataFrame(dict(test=test, video=m.video.to_numpy(), frame=m.frame.to_numpy(), label=m.label.to_numpy(), score=np.round(scores, 6)))[PREDICTIONS]
 
-# %% ../../nbs/90_reproduce/runs.ipynb #5ed13434
+# %% ../../nbs/90_reproduce/runs.ipynb #c9fa7371
 def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
     det, model = detectors[spec.method], build(spec).to(device())
-    parts = [faces(spec.train, part, spec.profile, det, spec.recipe.augment if part == 'train' else 'none', spec.protocol) for part in ('train', 'val')]
+    parts = [faces(spec.train, part, spec.profile, det, spec.recipe.augment if part == 'train' else 'none', spec.protocol, spec.setting) for part in ('train', 'val')]
     history = train(model, *parts, spec.recipe, seed=spec.seed, folder=work_folder(spec), device=device(), checkpoint_every=200, progress=progress, run=spec.id)
-    save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=profile_of(spec.profile).side)
+    save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=side_of(spec))
     for checkpoint in work_folder(spec).glob('*.pt'): checkpoint.unlink()
     return model, history
 
@@ -134,12 +137,12 @@ def trained(spec:RunSpec, progress:bool=True):
     model = load_weights(weights_path(spec), build(spec), detector=spec.method, setting=spec.setting)
     return model.to(device()).eval()
 
-# %% ../../nbs/90_reproduce/runs.ipynb #c6057b83
+# %% ../../nbs/90_reproduce/runs.ipynb #d2973cc8
 def make_record(spec:RunSpec, history, seconds:float, failure:str='')->dict: # plain values
     "What is kept of a run beside its predictions."
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024
+    peak, after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024, followers(detectors[spec.method], spec.setting)
     return dict(id=spec.id, status=failure or 'ok', asked=spec.asked, tests=list(spec.tests), code=run_code(spec.method),
-                data=[data_facts(v, spec.profile, spec.protocol) for v in sorted({spec.train, *spec.tests})], history=history,
+                data=[data_facts(v, spec.profile, spec.protocol, after) for v in sorted({spec.train, *spec.tests})], history=history,
                 wall_s=round(seconds, 1), peak_mb=round(peak), **surroundings(device()))
 
 def fitted(spec:RunSpec, progress:bool=True)->tuple: # net, history as plain values, seconds spent before
@@ -155,6 +158,7 @@ def execute(spec:RunSpec, progress:bool=True)->dict: # the record
     work_folder(spec).mkdir(parents=True, exist_ok=True)
     with FileLock(work_folder(spec)/'lock'):
         if not missing([spec]): return read_record(spec)
+        if (read_record(spec) or {}).get('code') != run_code(spec.method): record_path(spec).with_suffix('.values.csv').unlink(missing_ok=True) # measured on another net
         spec = dataclasses.replace(spec, tests=tuple(sorted({*spec.tests, *(read_record(spec) or {}).get('tests', [])})))
         started, failure, history, tables = time.time(), '', {}, []
         try:
@@ -166,7 +170,7 @@ def execute(spec:RunSpec, progress:bool=True)->dict: # the record
         with atomic(record_path(spec)) as tmp: tmp.write_text(json.dumps(record, indent=1, sort_keys=True))
         return record
 
-# %% ../../nbs/90_reproduce/runs.ipynb #6424f846
+# %% ../../nbs/90_reproduce/runs.ipynb #99c02447
 @call_parse
 def ffd_train(method:Param('detector, see ffd_list', str),
               setting:Param('variant of the detector', str)='full',
@@ -174,7 +178,7 @@ def ffd_train(method:Param('detector, see ffd_list', str),
               tests:Param('views to test on, separated by commas; the training view when empty', str)='',
               profile:Param('size of the work: smoke, small or paper', str)='smoke',
               seed:Param('random seed', int)=7,
-              protocol:Param('how faces are chosen where it is not as usual, like split=image,sampling=even:32,margin=1,balance=all', str)=''):
+              protocol:Param('how faces are chosen where it is not as usual, like split=image,sampling=even:32,margin=1,balance=all,side=398', str)=''):
     "Train one detector on one view, test it, and keep its predictions; continues an interrupted training."
     load('systems', 'baselines')
     try:

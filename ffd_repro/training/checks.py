@@ -63,11 +63,11 @@ def survives_storage(net, images, fresh): # fresh: another instance
     fresh.load_state_dict(net.state_dict())
     with torch.no_grad(): demand(torch.equal(net.eval()(images).logits, fresh.eval()(images).logits), 'loaded weights predict differently')
 
-# %% ../../nbs/50_training/checks.ipynb #f5bff9f8
+# %% ../../nbs/50_training/checks.ipynb #b1248f44
 def computed_counts(detector:Detector # counted at full size and `detector.side`
                    )->dict: # params, MACs
     "What `measures.complexity` finds for the default setting."
-    c = complexity(detector.make(detector.settings[0]), detector.side)
+    c = complexity(detector.make(detector.settings[0]), detector.side, detector.after(detector.settings[0]))
     return dict(params=c.params, MACs=c.macs)
 
 def matches_print(detector:Detector):
