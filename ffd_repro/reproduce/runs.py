@@ -7,7 +7,7 @@ __all__ = ['make_spec', 'needed', 'plan', 'run_code', 'record_path', 'prediction
            'read_record', 'read_predictions', 'status', 'missing', 'device', 'side_of', 'build', 'test_part',
            'score_view', 'fit', 'trained', 'make_record', 'fitted', 'execute', 'ffd_train']
 
-# %% ../../nbs/90_reproduce/runs.ipynb #d2334a12
+# %% ../../nbs/90_reproduce/runs.ipynb #c9c42efe
 import dataclasses
 import json
 import resource
@@ -20,7 +20,7 @@ from pathlib import Path
 from fastcore.script import Param, call_parse
 from filelock import FileLock
 from ..base.contracts import METRICS, PREDICTIONS, RunSpec, Target, parse_view
-from ..base.errors import BadFile, BadSetting, Diverged, FFDError, MissingData
+from ..base.errors import BadFile, BadSetting, Diverged, FFDError, MissingData, lookup
 from ..base.paths import atomic, cache, results, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, load, targets
@@ -170,20 +170,21 @@ def execute(spec:RunSpec, progress:bool=True)->dict: # the record
         with atomic(record_path(spec)) as tmp: tmp.write_text(json.dumps(record, indent=1, sort_keys=True))
         return record
 
-# %% ../../nbs/90_reproduce/runs.ipynb #99c02447
+# %% ../../nbs/90_reproduce/runs.ipynb #32c3d225
 @call_parse
 def ffd_train(method:Param('detector, see ffd_list', str),
-              setting:Param('variant of the detector', str)='full',
+              setting:Param('variant of the detector, or several separated by commas', str)='full',
               train:Param('view to train on, like FF++-LQ or FF++-HQ:NT', str)='FF++-HQ',
               tests:Param('views to test on, separated by commas; the training view when empty', str)='',
               profile:Param('size of the work: smoke, small or paper', str)='smoke',
               seed:Param('random seed', int)=7,
               protocol:Param('how faces are chosen where it is not as usual, like split=image,sampling=even:32,margin=1,balance=all,side=398', str)=''):
-    "Train one detector on one view, test it, and keep its predictions; continues an interrupted training."
+    "Train a detector on one view, test it, and keep its predictions; continues an interrupted training."
     load('systems', 'baselines')
     try:
-        spec = make_spec(method, setting, train, tuple(t.strip() for t in (tests or train).split(',')), profile, seed, protocol)
-        record = execute(spec)
+        specs = [make_spec(method, s.strip(), train, tuple(t.strip() for t in (tests or train).split(',')), profile, seed, protocol) for s in setting.split(',')]
+        for s in specs: lookup(f'setting of {method}', s.setting, dict.fromkeys(detectors[method].settings))
+        done = [f'{execute(s)["status"]}: {shown(record_path(s))}' for s in specs]
     except FFDError as e: raise SystemExit(str(e)) from None
     for usual, here, why in departures(parse_protocol(protocol)): print(f'not as usual: {here} instead of {usual} ({why})')
-    print(f'{record["status"]}: {shown(record_path(spec))}')
+    print('\n'.join(done))

@@ -36,7 +36,7 @@ def stem_side(side:int)->int: # of the maps behind Xception's second convolution
     "Side of the shallow maps: 398 gives 196."
     return (side-3)//2+1-2
 
-# %% ../../nbs/70_systems/lda.ipynb #b34f3f49
+# %% ../../nbs/70_systems/lda.ipynb #18882ac5
 class LongDistanceAttention(nn.Module):
     "Attention maps of whole faces in patches (LDA Sec. IV-B, Fig. 5)."
     def __init__(self, scale:Scale=PAPER, maps:int=4): # maps: m, of Sec. VI-B
@@ -52,7 +52,7 @@ class LongDistanceAttention(nn.Module):
 
     def activations(self, images): # [B, 3, side, side] -> [B, spaces, N], before the logistic function
         "How well every patch fits every template."
-        z = self.project(images).flatten(2).mT + self.position
+        z = F.layer_norm(self.project(images).flatten(2).mT + self.position, (self.scale.dim,))
         z = z.unflatten(2, (self.scale.spaces, -1))
         return torch.einsum('bnkd,kde,ke->bkn', z, self.U, self.template)
 
