@@ -20,10 +20,10 @@ reproduce: .venv/.ready ## faces -> forgeries -> trained detectors -> tables -> 
 test: .venv/.ready ## the whole gate; ends with `N passed, N failed`
 	@$(BIN)/python tests/gate.py
 
-results: ## the committed results again, on two cores (about an hour)
-	@$(MAKE) --no-print-directory reproduce PROFILE=small
+results: ## the results at the small size, on two cores (hours; with TARGETS=ldfnet about one)
+	@$(MAKE) --no-print-directory reproduce PROFILE=small TARGETS=$(TARGETS)
 
-faces: .venv/.ready ## the papers' own face detector (dlib), an extra
+faces: .venv/.ready ## the papers' own face detectors (dlib, MTCNN), an extra
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[faces]'
 
 lab: .venv/.ready ## read and run the notebooks
