@@ -36,7 +36,7 @@ def stem_side(side:int)->int: # of the maps behind Xception's second convolution
     "Side of the shallow maps: 398 gives 196."
     return (side-3)//2+1-2
 
-# %% ../../nbs/70_systems/lda.ipynb #18882ac5
+# %% ../../nbs/70_systems/lda.ipynb #e1fa47cf
 class LongDistanceAttention(nn.Module):
     "Attention maps of whole faces in patches (LDA Sec. IV-B, Fig. 5)."
     def __init__(self, scale:Scale=PAPER, maps:int=4): # maps: m, of Sec. VI-B
@@ -47,8 +47,8 @@ class LongDistanceAttention(nn.Module):
         self.U = nn.Parameter(torch.randn(s.spaces, each, each)/each**.5)
         self.template = nn.Parameter(torch.randn(s.spaces, each)/each**.5)
         self.mix = nn.Conv2d(s.spaces, maps, 1)
-        nn.init.constant_(self.mix.weight, 1/s.spaces) # not stated: chosen so that training starts from the mean of the activations
-        nn.init.zeros_(self.mix.bias)
+        nn.init.zeros_(self.mix.weight) # not stated: chosen so that all maps are one at first, and training starts from the plain backbone;
+        nn.init.ones_(self.mix.bias)    # from random maps, whose patches cut the face up, six passes of the small profile taught the net nothing
 
     def activations(self, images): # [B, 3, side, side] -> [B, spaces, N], before the logistic function
         "How well every patch fits every template."
