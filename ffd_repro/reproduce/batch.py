@@ -92,13 +92,15 @@ def follow(lines, bar, log):
         bar.refresh()
     return failed
 
-# %% ../../nbs/90_reproduce/batch.ipynb #3d3b5d30
-def snakemake(profile:str, names:str, jobs:int)->tuple[int,list]: # exit status, logs of failed jobs
+# %% ../../nbs/90_reproduce/batch.ipynb #ca0af869
+def snakemake(profile:str, names:str, jobs:int,
+              train:bool=True # there are runs to train: pages that are there already are made again from them
+             )->tuple[int,list]: # exit status, logs of failed jobs
     "Run the Snakefile with one progress bar."
     log = cache()/'logs'/profile/'snakemake.log'
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, '-m', 'snakemake', '--snakefile', str(root()/'Snakefile'), '--directory', str(cache()), '--cores', str(jobs),
-               '--rerun-triggers', 'mtime', '--rerun-incomplete', '--keep-going', '--nolock', '--config', f'profile={profile}', f'targets={names}']
+               '--rerun-triggers', 'mtime', '--rerun-incomplete', '--keep-going', '--nolock', '--config', f'profile={profile}', f'targets={names}', *(['--forcerun', 'run'] if train else [])]
     with log.open('w') as f, tqdm(total=1, desc='planning', unit='step', bar_format='{desc:18s} {bar:30} {n}/{total} steps, {elapsed} so far') as bar:
         p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try: failed = follow(p.stdout, bar, f)
@@ -107,7 +109,7 @@ def snakemake(profile:str, names:str, jobs:int)->tuple[int,list]: # exit status,
             raise
         return p.wait(), failed
 
-# %% ../../nbs/90_reproduce/batch.ipynb #c04991b3
+# %% ../../nbs/90_reproduce/batch.ipynb #8b5a7221
 def explain_failure(failed:list)->str:
     "The last lines of the logs of failed jobs."
     logs = [f for f in dict.fromkeys(failed) if Path(f).exists()] or [str(p) for p in cache().glob('logs/*/snakemake.log')]
@@ -121,7 +123,7 @@ def ffd_reproduce(profile:Param('size of the work: smoke, small or paper', str)=
     try: work = Work(profile, targets)
     except FFDError as e: raise SystemExit(str(e)) from None
     print(f'{len(work.targets)} pages, {len(work.todo)} runs to train; faces: {"FFD_DATA" if data_root() else "procedural stand-ins (FFD_DATA is not set)"}')
-    try: code, failed = snakemake(profile, targets, jobs)
+    try: code, failed = snakemake(profile, targets, jobs, bool(work.todo))
     except KeyboardInterrupt: raise SystemExit('Interrupted; the same command continues here.') from None
     if code: raise SystemExit(f'Some steps failed; the same command tries them again.\n{explain_failure(failed)}')
     print(f'\nDone. Open {shown(work.report)}, and the pages in {shown(Path(work.page(work.targets[0])).parent.parent)}/')
