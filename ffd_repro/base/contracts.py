@@ -15,27 +15,28 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from .errors import BadSetting, lookup
 
-# %% ../../nbs/00_base/contracts.ipynb #07971a6b
+# %% ../../nbs/00_base/contracts.ipynb #e5b0a26e
 class Batch(NamedTuple):
     "Some faces, ready for a detector."
     images:object # float tensor [B, 3, H, W], normalised by the detector's mean and deviation
     labels:object # int64 tensor [B]: 0 real, 1 fake
     rows:object   # int64 tensor [B]: the rows of the face manifest they come from
+    masks:object=None # float tensor [B, K, h, w] in [0, 1]: what a detector that learns regions has to find
 
-# %% ../../nbs/00_base/contracts.ipynb #c6c07d1a
+# %% ../../nbs/00_base/contracts.ipynb #71937a04
 class Prediction(NamedTuple):
     "What a detector says about a batch."
     logits:object        # float tensor [B, 2], unbounded: real, fake
     features:object=None # float tensor [B, D]: what the classifier sees
-    mask:object=None     # float tensor [B, 1, h, w]: logits of manipulated pixels
+    mask:object=None     # float tensor [B, K, h, w]: logits of manipulated pixels, or of K kinds of region
     maps:object=None     # dict name -> tensor [B, C, h, w]: attention and feature maps worth looking at
 
     def fake_probability(self): # float tensor [B] in [0, 1]
         "The probability of the class *fake*."
         return self.logits.float().softmax(1)[:, 1]
 
-# %% ../../nbs/00_base/contracts.ipynb #fb9a30ae
-CHOICES = dict(optimizer=('adam', 'adamw', 'sgd'), schedule=('constant', 'halve', 'cosine'),
+# %% ../../nbs/00_base/contracts.ipynb #b696ebf1
+CHOICES = dict(optimizer=('adam', 'adamw', 'sgd'), schedule=('constant', 'halve', 'cosine', 'plateau'),
                precision=('fp32', 'bf16'), augment=('none', 'flip'))
 
 def check_choices(thing): # a dataclass instance with some of the fields of `CHOICES`
@@ -43,7 +44,7 @@ def check_choices(thing): # a dataclass instance with some of the fields of `CHO
     for field, words in CHOICES.items():
         if hasattr(thing, field): lookup(field, getattr(thing, field), dict.fromkeys(words))
 
-# %% ../../nbs/00_base/contracts.ipynb #8f0008bb
+# %% ../../nbs/00_base/contracts.ipynb #2645c1a9
 @dataclass(frozen=True)
 class Recipe:
     "How a detector is trained; raises `BadSetting` or `UnknownName`."
@@ -53,16 +54,19 @@ class Recipe:
     optimizer:str='adam'     # one of CHOICES
     weight_decay:float=0.    # >= 0
     momentum:float=0.9       # of sgd
-    schedule:str='constant'  # 'halve' multiplies by 0.5 after every epoch
-    loss:str='cross_entropy' # a name of training.losses
+    schedule:str='constant'  # 'halve' and 'plateau' multiply by 0.5, 'cosine' goes to 0
+    loss:str='cross_entropy' # a name of training.losses, or 'own': the detector's
     augment:str='none'       # one of CHOICES
     precision:str='fp32'     # 'bf16' runs the forward pass in bfloat16
     channels_last:bool=False # memory layout of the images
+    every:int=None           # epochs between two halvings (1), to a cosine's 0 (all), without a lower validation loss before a plateau halves (5)
+    steps:int=None           # of an epoch, at most
+    balanced:bool=None       # as many reals as fakes in every batch
 
     def __post_init__(self):
         check_choices(self)
-        for field, least in dict(epochs=1, batch=2, lr=1e-12, weight_decay=0).items():
-            if not getattr(self, field) >= least: raise BadSetting(f'Recipe.{field} is {getattr(self, field)!r}; it must be at least {least}.')
+        for field, least in dict(epochs=1, batch=2, lr=1e-12, weight_decay=0, every=1, steps=1).items():
+            if getattr(self, field) is not None and not getattr(self, field) >= least: raise BadSetting(f'Recipe.{field} is {getattr(self, field)!r}; it must be at least {least}.')
 
 # %% ../../nbs/00_base/contracts.ipynb #48b90eaf
 QUALITIES = {'HQ': 'c23', 'LQ': 'c40', 'raw': 'raw'}
@@ -89,7 +93,7 @@ def parse_view(name:str # as the tables write it: 'FF++-LQ:NT', 'Celeb-DF'
     quality = '+'.join(lookup(f"level of {found['corpus']}", level, known) for level in levels if level)
     return View(found['corpus'], quality, tuple((found['methods'] or '').split(',')) if found['methods'] else ())
 
-# %% ../../nbs/00_base/contracts.ipynb #ced5d745
+# %% ../../nbs/00_base/contracts.ipynb #5464663a
 @dataclass(frozen=True)
 class RunSpec:
     "One training, and the views it is tested on."
@@ -105,8 +109,9 @@ class RunSpec:
 
     @property
     def asked(self)->dict: # plain values
-        "Everything that identifies the run; the tests are not part of it, they only read it, and neither is a protocol that departs in nothing."
-        return {k: v for k, v in dataclasses.asdict(self).items() if k != 'tests' and (k, v) != ('protocol', '')}
+        "Everything that identifies the run: not the tests, which only read it, nor what departs in nothing: an empty protocol, a field of the recipe that is None."
+        everything = dataclasses.asdict(self) | dict(recipe={k: v for k, v in vars(self.recipe).items() if v is not None})
+        return {k: v for k, v in everything.items() if k != 'tests' and (k, v) != ('protocol', '')}
 
     @property
     def id(self)->str: # fit for a file name

@@ -32,11 +32,11 @@ QUOTED = dict(
     cffs='CFFs', hfi_net='HFI-Net', fst_matching='FST-Matching', fdfl='FDFL')
 METHODS = {**SYSTEMS, **BASELINES, **QUOTED}
 
-# %% ../../nbs/80_claims/names.ipynb #e4d68296
+# %% ../../nbs/80_claims/names.ipynb #29ff56f4
 SETTINGS = dict(
     ldfnet=dict(base='BaseNet', sge='BaseNet+SGE', gtr='BaseNet+GTR', sum='BaseNet+SGE+GTR', full='LDFnet (full DFM)',
                 dfm_a='DFM A: no concatenation', dfm_b='DFM B: no attention matrix', dfm_c='DFM C: 1×1 convolution', dfm_d='DFM D: max pooling'),
-    lda=dict(spatial='spatial only', temporal='temporal only', full='spatial-temporal',
+    lda=dict(base='backbone only', spatial='spatial only', temporal='temporal only', full='spatial-temporal',
              **{f'm{m}': f'{m} attention map' + 's'*(m > 1) for m in (1, 2, 3, 5)}, **{f'n{n}': f'{n} frames after the first' for n in (2, 4, 5)}),
     lls=dict(base='Xception baseline', llsm='baseline + LLSM', flm='baseline + FLM', full='LLSM + FLM'),
     bigarts=dict(aug_none='no forgery augmentation', aug_real_real='(Real, Real) augmentation', aug_fake_real='(Fake, Real) augmentation', no_masks='no artifact branch',

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['RowKey', 'HIGHEST', 'LEAST', 'AVERAGE', 'RANGE', 'TOTAL', 'TIE', 'NO_VIEW', 'relations', 'VERDICTS', 'TRAIN_HERE',
            'Term', 'Const', 'term', 'Cell', 'Op', 'Many', 'many', 'over', 'best_of', 'worst_of', 'mean', 'span',
-           'Comparison', 'chain', 'steps', 'near', 'count', 'available', 'Outcome', 'decide', 'judge_one', 'cells',
-           'Relation', 'relation', 'Judgement', 'judge', 'on_printed', 'tally', 'read_as', 'here']
+           'First', 'first_of', 'Comparison', 'chain', 'steps', 'near', 'count', 'available', 'Outcome', 'decide',
+           'judge_one', 'cells', 'Relation', 'relation', 'Judgement', 'judge', 'on_printed', 'tally', 'read_as', 'here']
 
 # %% ../../nbs/80_claims/relations.ipynb #81f7eb8b
 import dataclasses
@@ -98,7 +98,7 @@ class Many(Op):
 
     def show(self, data=''): return f'{self.symbol} {len(self.terms)}'
 
-# %% ../../nbs/80_claims/relations.ipynb #4bd30429
+# %% ../../nbs/80_claims/relations.ipynb #e758f91a
 def many(symbol, of, terms, available): return Many(symbol, of, tuple(term(t) for t in terms), available)
 def over(f): return functools.partial(f, axis=0)
 HIGHEST, LEAST, AVERAGE, RANGE, TOTAL = map(over, (np.max, np.min, np.mean, np.ptp, np.sum))
@@ -107,6 +107,13 @@ def best_of(terms, available=False): return many('best of', HIGHEST, terms, avai
 def worst_of(terms, available=False): return many('least of', LEAST, terms, available)
 def mean(terms, available=False): return many('mean of', AVERAGE, terms, available)
 def span(terms): return many('range of', RANGE, terms, False)
+
+@dataclass(frozen=True)
+class First(Many):
+    "The first term that has a value: ours; the paper has the last one only."
+    def show(self, data=''): return self.terms[0 if data else -1].show(data)
+
+def first_of(*terms)->First: return First('first of', operator.itemgetter(0), tuple(map(term, terms)), True)
 
 # %% ../../nbs/80_claims/relations.ipynb #4af76e63
 TIE = 1e-9

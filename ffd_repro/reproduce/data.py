@@ -163,19 +163,20 @@ def followers(detector:Detector, setting:str='full')->int: # 0 or FOLLOWERS
     if n > FOLLOWERS: raise BadSetting(f'{detector.name} wants {n} frames after each face; stores keep {FOLLOWERS}.', fix='use a setting with fewer')
     return FOLLOWERS if n else 0
 
-# %% ../../nbs/90_reproduce/data.ipynb #6ab8f6e8
+# %% ../../nbs/90_reproduce/data.ipynb #9c846ca4
 def faces(view:str,         # 'FF++-LQ:NT'
           part:str,         # 'train', 'val', 'test', 'all'
           profile:str,
           detector:Detector, # whose preprocessing is applied
           augment:str='none',
           protocol:str='',   # as faces.protocols reads it
-          setting:str='full' # of the detector, which says whether it takes clips
+          setting:str='full', # of the detector, which says whether it takes clips
+          balanced:bool=False # as many reals as fakes in every batch
          )->FaceSet:         # a ClipSet where it does
     "The faces of a part of a view, prepared for a detector."
     v, n = parse_view(view), detector.after(setting)
     store = face_store(v.corpus, v.quality, profile, protocol=protocol, after=followers(detector, setting))
-    rows, kept = part_rows(store.manifest, v, part, protocol), dict(mean=detector.mean, std=detector.std, augment=augment)
+    rows, kept = part_rows(store.manifest, v, part, protocol), dict(mean=detector.mean, std=detector.std, augment=augment, balanced=balanced)
     return ClipSet(store, rows, after=n, **kept) if n else FaceSet(store, rows, **kept)
 
 # %% ../../nbs/90_reproduce/data.ipynb #0ee27424

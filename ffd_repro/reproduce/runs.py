@@ -120,11 +120,12 @@ def score_view(model, spec:RunSpec, test:str)->pd.DataFrame: # columns of PREDIC
     scores = predict(model, fs, batch=64)
     return pd.DataFrame(dict(test=test, video=m.video.to_numpy(), frame=m.frame.to_numpy(), label=m.label.to_numpy(), score=np.round(scores, 6)))[PREDICTIONS]
 
-# %% ../../nbs/90_reproduce/runs.ipynb #c9fa7371
+# %% ../../nbs/90_reproduce/runs.ipynb #089ebda4
 def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
     det, model = detectors[spec.method], build(spec).to(device())
-    parts = [faces(spec.train, part, spec.profile, det, spec.recipe.augment if part == 'train' else 'none', spec.protocol, spec.setting) for part in ('train', 'val')]
+    learn = dict(augment=spec.recipe.augment, balanced=bool(spec.recipe.balanced))
+    parts = [faces(spec.train, part, spec.profile, det, protocol=spec.protocol, setting=spec.setting, **more) for part, more in (('train', learn), ('val', {}))]
     history = train(model, *parts, spec.recipe, seed=spec.seed, folder=work_folder(spec), device=device(), checkpoint_every=200, progress=progress, run=spec.id)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=side_of(spec))
     for checkpoint in work_folder(spec).glob('*.pt'): checkpoint.unlink()

@@ -6,17 +6,17 @@
 __all__ = ['PAPER', 'SMALL', 'TINY', 'SETTINGS', 'AFTER', 'RECIPES', 'lda', 'Scale', 'scale_for', 'stem_side',
            'LongDistanceAttention', 'load_vit', 'recalibrate', 'filled', 'TemporalAttention', 'LDA', 'build']
 
-# %% ../../nbs/70_systems/lda.ipynb #3f772b11
+# %% ../../nbs/70_systems/lda.ipynb #83968e91
 from typing import NamedTuple
 import torch
 from torch import nn
 from torch.nn import functional as F
 from ..base.contracts import Prediction, Recipe
-from ..base.errors import BadSetting, lookup
+from ..base.errors import lookup
 from ..base.registry import Detector, detectors
-from ..layers.backbones import backbone
+from ..layers.backbones import LARGE, backbone, xception_net
 
-# %% ../../nbs/70_systems/lda.ipynb #51ead634
+# %% ../../nbs/70_systems/lda.ipynb #634d2b7b
 class Scale(NamedTuple):
     "How finely the attention looks."
     side:int   # pixels of its input
@@ -30,7 +30,7 @@ PAPER, SMALL, TINY = Scale(224, 16, 768), Scale(56, 8, 192), Scale(32, 8, 48) # 
 
 def scale_for(side:int, tiny:bool)->Scale: # side: of the net's input
     "The attention that goes with an input."
-    return TINY if tiny else SMALL if side<128 else PAPER
+    return TINY if tiny else SMALL if side<LARGE else PAPER
 
 def stem_side(side:int)->int: # of the maps behind Xception's second convolution, which are not padded
     "Side of the shallow maps: 398 gives 196."
@@ -97,19 +97,16 @@ class TemporalAttention(nn.Module):
         residuals = (clip[:, 1:]-clip[:, :-1]).unbind(1)
         return torch.stack([look(clip[:, 0], r) for look, r in zip(self.looks, residuals)]).mean(0)
 
-# %% ../../nbs/70_systems/lda.ipynb #4e5b5f05
-SETTINGS = dict(full=dict(), spatial=dict(temporal=False), temporal=dict(spatial=False), **{f'm{m}': dict(m=m) for m in (1, 2, 3, 5)}, **{f'n{n}': dict(n=n) for n in (2, 4, 5)})
-AFTER = {name: 0 if name == 'spatial' else how.get('n', 3) for name, how in SETTINGS.items()} # frames after the first
+# %% ../../nbs/70_systems/lda.ipynb #dd944f22
+SETTINGS = dict(full=dict(), spatial=dict(temporal=False), temporal=dict(spatial=False), base=dict(spatial=False, temporal=False), **{f'm{m}': dict(m=m) for m in (1, 2, 3, 5)}, **{f'n{n}': dict(n=n) for n in (2, 4, 5)})
+AFTER = {name: how.get('n', 3) if how.get('temporal', True) else 0 for name, how in SETTINGS.items()} # frames after the first
 
 class LDA(nn.Module):
     "The spatial-temporal model (LDA Sec. IV, Fig. 4); raises `BadSetting` below 32 pixels."
     def __init__(self, side:int=398, tiny:bool=False, spatial:bool=True, temporal:bool=True, m:int=4, n:int=3, pretrained:bool=False): # pretrained: ViT-B/16's first weights, as in the paper
         super().__init__()
-        if side < 32: raise BadSetting(f'Xception halves its input five times; {side} pixels are too few.', fix='use at least 32')
+        self.net = xception_net(side, tiny)
         self.scale, self.n, wide = scale_for(side, tiny), n if temporal else 0, 48 if tiny else 768
-        self.net = backbone('legacy_xception', num_classes=0)
-        if tiny:
-            for i in range(4, 12): setattr(self.net, f'block{i}', nn.Identity())
         self.spatial = LongDistanceAttention(self.scale, m) if spatial else None
         self.temporal = TemporalAttention(self.scale, m, n) if temporal else None
         self.head = nn.Sequential(nn.Linear(2048, wide), nn.ReLU(), nn.Linear(wide, 2))
@@ -135,10 +132,10 @@ class LDA(nn.Module):
         features = last.mean((2, 3))
         return Prediction(self.head(features), features, maps=dict(maps, last=last))
 
-# %% ../../nbs/70_systems/lda.ipynb #ea1de823
+# %% ../../nbs/70_systems/lda.ipynb #43af5432
 RECIPES = dict(
-    paper=Recipe(epochs=20, batch=32, lr=3e-4, optimizer='sgd', momentum=.9, schedule='halve'), # Sec. V-A; it halves every five epochs, the nearest schedule here every epoch
-    small=Recipe(epochs=6, batch=16, lr=1e-3, schedule='cosine'), # not stated: chosen because a run has to fit five minutes on two cores
+    paper=Recipe(epochs=20, batch=32, lr=3e-4, optimizer='sgd', momentum=.9, schedule='halve', every=5), # Sec. V-A
+    small=Recipe(epochs=4, batch=16, lr=1e-3, schedule='cosine', channels_last=True), # not stated: chosen because a run has to fit five minutes on two cores
     smoke=Recipe(epochs=1, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 def build(setting:str, side:int, tiny:bool)->LDA: # a name of SETTINGS

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['History', 'Training', 'state_of', 'restore', 'lost', 'keep', 'run_epoch', 'close_epoch', 'begin_training', 'train']
 
-# %% ../../nbs/50_training/loop.ipynb #033e607d
+# %% ../../nbs/50_training/loop.ipynb #15aad904
 import math
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from ..base.errors import BadSetting, Diverged
 from ..base.paths import digest
 from ..base.seeds import random_states, seed_everything, set_random_states
 from .checkpoints import fingerprint, load_checkpoint, save_checkpoint
-from .losses import losses
+from .losses import loss_of
 from .steps import check_faces, evaluate, labels_of, learning_rate, optimizer_for, predict, step
 
 # %% ../../nbs/50_training/loop.ipynb #6e2110e7
@@ -83,12 +84,13 @@ def keep(t:Training):
     t.kept = len(t.history.steps)
     save_checkpoint(t.folder, state_of(t), t.asked)
 
-# %% ../../nbs/50_training/loop.ipynb #87693100
+# %% ../../nbs/50_training/loop.ipynb #fa02c318
 def run_epoch(t:Training, faces, every:int, tell # called with the loss of each step
              ):
     "The rest of the present epoch, with a checkpoint after every `every` steps of the training."
-    for batch in faces.batches(t.recipe.batch, t.seed, t.epoch, t.done, True):
-        loss = step(t.model, t.optimizer, batch, t.recipe, learning_rate(t.recipe, t.epoch + t.done/t.size))
+    validated = [e['val_loss'] for e in t.history.epochs]
+    for batch in islice(faces.batches(t.recipe.batch, t.seed, t.epoch, t.done, True), t.size - t.done):
+        loss = step(t.model, t.optimizer, batch, t.recipe, learning_rate(t.recipe, t.epoch + t.done/t.size, validated))
         if not math.isfinite(loss): raise lost(t, f'The loss is {loss}')
         t.done += 1
         t.history.steps.append(loss)
@@ -106,14 +108,15 @@ def close_epoch(t:Training, faces):
     t.epoch, t.done = t.epoch + 1, 0
     keep(t)
 
-# %% ../../nbs/50_training/loop.ipynb #c4082b7e
+# %% ../../nbs/50_training/loop.ipynb #e460053f
 def begin_training(model, train_faces, val_faces, recipe:Recipe, seed:int, folder, device, run)->Training:
     "A training at its first step, or where its last checkpoint left it."
-    losses[recipe.loss]
+    loss_of(model, recipe.loss)
     model.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
     faces = {role: f'{len(f)} faces, labels {digest(labels_of(f).astype(np.int8).tobytes())}' for role, f in (('train', train_faces), ('val', val_faces))}
     asked = fingerprint(model, recipe, seed=seed, run=run, **faces)
-    t = Training(model, optimizer_for(model, recipe), recipe, seed, -(-len(train_faces)//recipe.batch), folder, asked)
+    size = -(-len(train_faces)//recipe.batch)
+    t = Training(model, optimizer_for(model, recipe), recipe, seed, min(size, recipe.steps or size), folder, asked)
     seed_everything(seed)
     kept = load_checkpoint(folder, asked) if folder is not None else None
     restore(t, kept) if kept else keep(t)
