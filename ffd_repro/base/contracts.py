@@ -35,9 +35,9 @@ class Prediction(NamedTuple):
         "The probability of the class *fake*."
         return self.logits.float().softmax(1)[:, 1]
 
-# %% ../../nbs/00_base/contracts.ipynb #b696ebf1
+# %% ../../nbs/00_base/contracts.ipynb #4c30c5ea
 CHOICES = dict(optimizer=('adam', 'adamw', 'sgd'), schedule=('constant', 'halve', 'cosine', 'plateau'),
-               precision=('fp32', 'bf16'), augment=('none', 'flip'))
+               precision=('fp32', 'bf16'), augment=('none', 'flip', 'jpeg'))
 
 def check_choices(thing): # a dataclass instance with some of the fields of `CHOICES`
     "Raise `UnknownName` where a field holds a word that nothing understands."
@@ -82,11 +82,11 @@ class View(NamedTuple):
         short = {v: k for k, v in OWN_LEVELS.get(self.corpus, QUALITIES).items()}
         return self.corpus + (f'-{"+".join(short[q] for q in self.quality.split("+"))}' if self.quality else '') + (f':{",".join(self.methods)}' if self.methods else '')
 
-# %% ../../nbs/00_base/contracts.ipynb #43dadd2c
+# %% ../../nbs/00_base/contracts.ipynb #541cff29
 def parse_view(name:str # as the tables write it: 'FF++-LQ:NT', 'Celeb-DF'
               )->View:
     "The `View` that `name` means; raises `BadSetting`."
-    found = re.fullmatch(r'(?P<corpus>[^:]+?)(-(?P<quality>(HQ|LQ|raw)(\+(HQ|LQ|raw))*))?(:(?P<methods>[\w,]+))?', name)
+    found = re.fullmatch(r'(?P<corpus>[^:]+?)(-(?P<quality>(HQ|LQ|raw)(\+(HQ|LQ|raw))*))?(:(?P<methods>[\w,]+))?', name.split('|')[0])
     if not found or not name: raise BadSetting(f'{name!r} is not a view of a corpus.', fix="write it like 'FF++-LQ:NT' or 'Celeb-DF'")
     known, levels = OWN_LEVELS.get(found['corpus'], QUALITIES), (found['quality'] or '').split('+')
     if levels != [''] and levels != sorted(set(levels), key=list(QUALITIES).index): raise BadSetting(f'{name!r} names its levels twice or in another order.', fix=f'write each once, in the order {", ".join(QUALITIES)}')
@@ -119,7 +119,7 @@ class RunSpec:
         code = hashlib.sha256(json.dumps(self.asked, sort_keys=True).encode()).hexdigest()[:8]
         return '_'.join([self.method, self.setting, self.train.replace(':', '.'), self.profile, f's{self.seed}', code])
 
-# %% ../../nbs/00_base/contracts.ipynb #1e8cdbae
+# %% ../../nbs/00_base/contracts.ipynb #4c1dada2
 class Metric(NamedTuple):
     "A measured quantity."
     name:str
@@ -134,22 +134,25 @@ METRICS = {m.name: m for m in [
     Metric('precision', 'fraction', 'higher', 'precision'), Metric('recall', 'fraction', 'higher', 'recall'),
     Metric('F1', 'fraction', 'higher', 'F1 score'), Metric('entropy', 'fraction', 'higher', 'entropy of the attention map', 4),
     Metric('inside', 'fraction', 'higher', 'attention gained inside a region'),
+    Metric('IoU', 'fraction', 'higher', 'overlap of predicted and true mask'), Metric('pixel_AUC', 'fraction', 'higher', 'AUC over pixels'),
+    Metric('pixel_AP', 'fraction', 'higher', 'average precision over pixels'), Metric('boundary_F', 'fraction', 'higher', 'F score of the mask\'s boundary'),
+    Metric('dissimilarity', 'fraction', 'higher', 'mean of the predicted dissimilarity map', 4), Metric('cam_distance', 'fraction', 'higher', 'distance of mean Grad-CAM maps', 4),
     Metric('params', 'count', 'lower', 'parameters', 0), Metric('MACs', 'MACs', 'lower', 'multiply-accumulates', 0),
     Metric('FPS', 'frames/s', 'higher', 'speed', 0)]}
 
-# %% ../../nbs/00_base/contracts.ipynb #6d8881c7
+# %% ../../nbs/00_base/contracts.ipynb #d00e8038
 def show_value(metric:str, # a name of METRICS
                value:float # in the metric's unit
               )->str:
     "`value` as a table shows it."
     if value is None or value != value: return '–'
     m = lookup('metric', metric, METRICS)
-    if m.unit == 'fraction' and m.name != 'entropy': return f'{100*value:.{m.digits}f}'
+    if m.unit == 'fraction' and m.digits < 4: return f'{100*value:.{m.digits}f}'
     for size, letter in ((1e9, 'G'), (1e6, 'M'), (1e3, 'K')):
         if m.unit in ('count', 'MACs') and value >= size: return f'{value/size:.4g}{letter}'
     return f'{value:.{m.digits}f}'
 
-# %% ../../nbs/00_base/contracts.ipynb #bd68b789
+# %% ../../nbs/00_base/contracts.ipynb #b578da06
 @dataclass(frozen=True)
 class Target:
     "A table or figure of a paper, as something that can be run."
@@ -159,15 +162,15 @@ class Target:
     methods:tuple         # (method, setting) pairs, in the order of the paper
     views:tuple           # (train, test) pairs
     metrics:tuple         # names of METRICS
-    level:str='frame'     # 'frame', 'sequence', 'video'
+    level:str='frame'     # 'frame', 'sequence', 'video', 'frame+sequence'
     relations:tuple=()    # claim ids judged here
     departures:tuple=()   # (paper, here, why)
     note:str=''           # shown at the head of the page
-    conditions:dict=field(default_factory=dict, hash=False) # condition -> (setting or '', protocol or ''); under '' what holds for every cell
+    conditions:dict=field(default_factory=dict, hash=False) # condition -> (setting or '', protocol or ''), or (setting, protocol, treatment); under '' what holds for every cell
 
     def __post_init__(self):
         methods = [m for m, _ in self.methods]
-        if len(set(methods)) < len(methods) and any(setting for setting, _ in self.conditions.values()):
+        if len(set(methods)) < len(methods) and any(setting for setting, *_ in self.conditions.values()):
             raise BadSetting('Conditions that stand for settings need each method once.', self.key, 'name each method with its first setting only')
 
     @property
@@ -178,9 +181,19 @@ class Target:
     def asked(self, setting:str, condition:str='')->tuple: # setting, protocol
         "What is run for a cell whose row key has this setting and condition; raises `UnknownName`."
         if condition: lookup(f'condition of {self.key}', condition, self.conditions)
-        (s0, p0), (s, p) = (self.conditions.get(c, ('', '')) for c in ('', condition))
+        (s0, p0), (s, p) = (self.conditions.get(c, ('', ''))[:2] for c in ('', condition))
         switches = dict(part.split('=', 1) for part in f'{p0},{p if condition else ""}'.split(',') if part)
         return s or s0 or setting, ','.join(f'{k}={v}' for k, v in sorted(switches.items()))
+
+    def test_of(self, test:str, condition:str='')->str: # 'Celeb-DF', 'Celeb-DF|crf=30'
+        "The test faces of a cell: the view, and after `|` what is done to them."
+        how = (*self.conditions.get(condition, ()), '', '', '')[2]
+        return f'{test}|{how}' if how else test
+
+    @property
+    def levels(self)->tuple: # of 'frame', 'sequence', 'video'
+        "The levels that the target prints; 'frame+sequence' is two."
+        return tuple(self.level.split('+'))
 
     @property
     def paper(self)->str: return self.key.split('/')[0]

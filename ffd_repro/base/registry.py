@@ -27,7 +27,7 @@ class Registry(Mapping):
         self.entries[name or getattr(entry, 'name', None) or entry.key] = entry
         return entry
 
-# %% ../../nbs/00_base/registry.ipynb #fd5d6089
+# %% ../../nbs/00_base/registry.ipynb #81bfdd8f
 @dataclass(frozen=True)
 class Detector:
     "A face-forgery detector and what is known about it."
@@ -43,6 +43,8 @@ class Detector:
     printed:dict=field(default_factory=dict) # metric -> (value, relative tolerance), at `side`
     attention:str=''        # dotted name of the module whose output Grad-CAM explains
     clip:dict=field(default_factory=dict) # setting -> frames after the first that its input needs; those that are absent need none
+    masks:str=''            # where the regions come from that its loss learns: 'official', 'difference', '' for none
+    blend:dict=field(default_factory=dict) # setting -> shares of training fakes: as they are, (Real,Real), (Fake,Real)
 
     def make(self, setting:str='full', side:int=None, tiny:bool=False):
         "The net for a setting; raises `UnknownName` for a setting it does not have."

@@ -41,12 +41,12 @@ def make_spec(method:str, setting:str, train:str, tests:tuple, profile:str, seed
     data = corpus_root(parse_view(train).corpus, profile, make=False)[1]
     return RunSpec(method, setting, train, tuple(tests), recipes[profile], profile, data, seed, str(parse_protocol(protocol)))
 
-# %% ../../nbs/90_reproduce/runs.ipynb #0b9ba419
+# %% ../../nbs/90_reproduce/runs.ipynb #a6383dfd
 def needed(target:Target)->list[tuple]: # (method, setting, train, protocol, test)
     "The combinations of a target that can be trained, under each of its conditions."
     trained = any(METRICS[m].unit == 'fraction' for m in target.metrics)
-    asked = [(m, *target.asked(s, c)) for m, s in target.methods if trained and m in detectors for c in target.swept or ('',)]
-    return [(m, s, tr, p, te) for m, s, p in asked if s in detectors[m].settings for tr, te in target.views]
+    asked = [(m, *target.asked(s, c), c) for m, s in target.methods if trained and m in detectors for c in target.swept or ('',)]
+    return [(m, s, tr, p, target.test_of(te, c)) for m, s, p, c in asked if s in detectors[m].settings for tr, te in target.views]
 
 def plan(keys, # names of targets
          profile:str
@@ -57,12 +57,13 @@ def plan(keys, # names of targets
         for *asked, te in needed(targets[key]): tests.setdefault(tuple(asked), {})[te] = None
     return [make_spec(m, s, tr, tuple(sorted(te)), profile, seed, p) for (m, s, tr, p), te in sorted(tests.items()) for seed in profile_of(profile).seeds]
 
-# %% ../../nbs/90_reproduce/runs.ipynb #0139e668
+# %% ../../nbs/90_reproduce/runs.ipynb #d8444f2d
 @lru_cache(maxsize=None)
 def run_code(method:str)->str: # 16 hexadecimal digits
     "The fingerprint of the code that a run of a method executes."
-    clips = ['ffd_repro.faces.clips'] if detectors[method].clip else []
-    return code_fingerprint(detectors[method].build.__module__, 'ffd_repro.training.loop', 'ffd_repro.faces.loading', *clips)
+    d = detectors[method]
+    more = [m for m, used in (('faces.clips', d.clip), ('forgeries.self_blending', d.masks or d.blend)) if used]
+    return code_fingerprint(d.build.__module__, *(f'ffd_repro.{m}' for m in ('training.loop', 'faces.loading', *more)))
 
 # %% ../../nbs/90_reproduce/runs.ipynb #0b1f0ccc
 def record_path(spec:RunSpec)->Path: return results(spec.profile)/'runs'/f'{spec.id}.json'
@@ -108,7 +109,7 @@ def build(spec:RunSpec):
     seed_everything(spec.seed)
     return detectors[spec.method].make(spec.setting, side=side_of(spec), tiny=profile_of(spec.profile).tiny)
 
-# %% ../../nbs/90_reproduce/runs.ipynb #94f5ca44
+# %% ../../nbs/90_reproduce/runs.ipynb #4c7fbe24
 def test_part(train:str, test:str)->str: # 'test' or 'all'
     "Which part of a test view is scored."
     return 'test' if parse_view(train).corpus == parse_view(test).corpus else 'all'
@@ -117,8 +118,9 @@ def score_view(model, spec:RunSpec, test:str)->pd.DataFrame: # columns of PREDIC
     "The predictions of a trained net on one view."
     fs = faces(test, test_part(spec.train, test), spec.profile, detectors[spec.method], protocol=spec.protocol, setting=spec.setting)
     m = fs.store.manifest.iloc[fs.rows]
-    scores = predict(model, fs, batch=64)
-    return pd.DataFrame(dict(test=test, video=m.video.to_numpy(), frame=m.frame.to_numpy(), label=m.label.to_numpy(), score=np.round(scores, 6)))[PREDICTIONS]
+    found = pd.DataFrame(dict(test=test, video=m.video.to_numpy(), frame=m.frame.to_numpy(), label=m.label.to_numpy(), score=predict(model, fs, batch=64)))
+    if '|' in test: found = found.groupby('video', sort=False, as_index=False).agg(dict(test='first', frame='first', label='first', score='mean'))
+    return found.round(dict(score=6))[PREDICTIONS]
 
 # %% ../../nbs/90_reproduce/runs.ipynb #089ebda4
 def fit(spec:RunSpec, progress:bool=True):
