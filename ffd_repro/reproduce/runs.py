@@ -140,21 +140,21 @@ def trained(spec:RunSpec, progress:bool=True):
     model = load_weights(weights_path(spec), build(spec), detector=spec.method, setting=spec.setting)
     return model.to(device()).eval()
 
-# %% ../../nbs/90_reproduce/runs.ipynb #d2973cc8
-def make_record(spec:RunSpec, history, seconds:float, failure:str='')->dict: # plain values
+# %% ../../nbs/90_reproduce/runs.ipynb #a673567b
+def make_record(spec:RunSpec, history, seconds:float, failure:str='', cpu_s:float=0)->dict: # plain values
     "What is kept of a run beside its predictions."
     peak, after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024, followers(detectors[spec.method], spec.setting)
     return dict(id=spec.id, status=failure or 'ok', asked=spec.asked, tests=list(spec.tests), code=run_code(spec.method),
                 data=[data_facts(v, spec.profile, spec.protocol, after) for v in sorted({spec.train, *spec.tests})], history=history,
-                wall_s=round(seconds, 1), peak_mb=round(peak), **surroundings(device()))
+                wall_s=round(seconds, 1), cpu_s=round(cpu_s, 1), peak_mb=round(peak), **surroundings(device()))
 
-def fitted(spec:RunSpec, progress:bool=True)->tuple: # net, history as plain values, seconds spent before
+def fitted(spec:RunSpec, progress:bool=True)->tuple: # net, history as plain values, seconds and processor seconds spent before
     "The trained net of a run: loaded when today's code trained it already, else trained."
     record = read_record(spec)
     if record and record['status'] == 'ok' and record['code'] == run_code(spec.method) and weights_path(spec).exists():
-        return trained(spec), record['history'], record['wall_s']
+        return trained(spec), record['history'], (record['wall_s'], record.get('cpu_s', 0))
     model, h = fit(spec, progress)
-    return model, dict(steps=[round(x, 5) for x in h.steps], epochs=h.epochs, best=h.best), 0.
+    return model, dict(steps=[round(x, 5) for x in h.steps], epochs=h.epochs, best=h.best), (0., 0.)
 
 def execute(spec:RunSpec, progress:bool=True)->dict: # the record
     "Train and test a run unless it is there already; two processes never make the same run."
@@ -163,13 +163,14 @@ def execute(spec:RunSpec, progress:bool=True)->dict: # the record
         if not missing([spec]): return read_record(spec)
         if (read_record(spec) or {}).get('code') != run_code(spec.method): record_path(spec).with_suffix('.values.csv').unlink(missing_ok=True) # measured on another net
         spec = dataclasses.replace(spec, tests=tuple(sorted({*spec.tests, *(read_record(spec) or {}).get('tests', [])})))
-        started, failure, history, tables = time.time(), '', {}, []
+        clocks, before, failure, history, tables = (time.time(), time.process_time()), (0., 0.), '', {}, []
         try:
             model, history, before = fitted(spec, progress)
-            started, tables = started - before, [score_view(model, spec, t) for t in spec.tests]
+            tables = [score_view(model, spec, t) for t in spec.tests]
         except Diverged as e: failure = f'failed: {e.what}'
         with atomic(predictions_path(spec)) as tmp: pd.concat(tables or [pd.DataFrame(columns=PREDICTIONS)]).to_csv(tmp, index=False)
-        record = make_record(spec, history, time.time() - started, failure)
+        wall_s, cpu_s = (b + now - then for b, now, then in zip(before, (time.time(), time.process_time()), clocks))
+        record = make_record(spec, history, wall_s, failure, cpu_s)
         with atomic(record_path(spec)) as tmp: tmp.write_text(json.dumps(record, indent=1, sort_keys=True))
         return record
 
