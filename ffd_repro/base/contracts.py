@@ -119,7 +119,7 @@ class RunSpec:
         code = hashlib.sha256(json.dumps(self.asked, sort_keys=True).encode()).hexdigest()[:8]
         return '_'.join([self.method, self.setting, self.train.replace(':', '.'), self.profile, f's{self.seed}', code])
 
-# %% ../../nbs/00_base/contracts.ipynb #4c1dada2
+# %% ../../nbs/00_base/contracts.ipynb #dec2b628
 class Metric(NamedTuple):
     "A measured quantity."
     name:str
@@ -133,10 +133,10 @@ METRICS = {m.name: m for m in [
     Metric('EER', 'fraction', 'lower', 'equal error rate'), Metric('AP', 'fraction', 'higher', 'average precision'),
     Metric('precision', 'fraction', 'higher', 'precision'), Metric('recall', 'fraction', 'higher', 'recall'),
     Metric('F1', 'fraction', 'higher', 'F1 score'), Metric('entropy', 'fraction', 'higher', 'entropy of the attention map', 4),
-    Metric('inside', 'fraction', 'higher', 'attention gained inside a region'),
+    Metric('inside', 'fraction', 'higher', 'attention inside a region'),
     Metric('IoU', 'fraction', 'higher', 'overlap of predicted and true mask'), Metric('pixel_AUC', 'fraction', 'higher', 'AUC over pixels'),
     Metric('pixel_AP', 'fraction', 'higher', 'average precision over pixels'), Metric('boundary_F', 'fraction', 'higher', 'F score of the mask\'s boundary'),
-    Metric('dissimilarity', 'fraction', 'higher', 'mean of the predicted dissimilarity map', 4), Metric('cam_distance', 'fraction', 'higher', 'distance of mean Grad-CAM maps', 4),
+    Metric('dissimilarity', 'fraction', 'higher', 'mean of the predicted dissimilarity map', 4), Metric('cam_inside', 'fraction', 'higher', 'Grad-CAM inside the true mask'), Metric('cam_distance', 'fraction', 'higher', 'distance of mean Grad-CAM maps', 4),
     Metric('params', 'count', 'lower', 'parameters', 0), Metric('MACs', 'MACs', 'lower', 'multiply-accumulates', 0),
     Metric('FPS', 'frames/s', 'higher', 'speed', 0)]}
 
@@ -152,7 +152,7 @@ def show_value(metric:str, # a name of METRICS
         if m.unit in ('count', 'MACs') and value >= size: return f'{value/size:.4g}{letter}'
     return f'{value:.{m.digits}f}'
 
-# %% ../../nbs/00_base/contracts.ipynb #b578da06
+# %% ../../nbs/00_base/contracts.ipynb #0845d9b0
 @dataclass(frozen=True)
 class Target:
     "A table or figure of a paper, as something that can be run."
@@ -167,6 +167,7 @@ class Target:
     departures:tuple=()   # (paper, here, why)
     note:str=''           # shown at the head of the page
     conditions:dict=field(default_factory=dict, hash=False) # condition -> (setting or '', protocol or ''), or (setting, protocol, treatment); under '' what holds for every cell
+    averages:tuple=()     # (train, 'Avg(…)') pairs: columns that are the mean of the cells of some trainings, joined by ' / '
 
     def __post_init__(self):
         methods = [m for m, _ in self.methods]
@@ -189,6 +190,10 @@ class Target:
         "The test faces of a cell: the view, and after `|` what is done to them."
         how = (*self.conditions.get(condition, ()), '', '', '')[2]
         return f'{test}|{how}' if how else test
+
+    def averaged(self, train:str)->tuple: # of views
+        "The views whose cells a column of averages is the mean of."
+        return tuple(v for v in self.views if v[0] in train.split(' / '))
 
     @property
     def levels(self)->tuple: # of 'frame', 'sequence', 'video'

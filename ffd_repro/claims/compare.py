@@ -42,7 +42,7 @@ def measured(ours:pd.DataFrame # columns of `REPRODUCED`, of any profiles
         found[RowKey(*key)] = [summary(g) for _, g in rows.groupby(['profile', 'data'], sort=True)]
     return found
 
-# %% ../../nbs/80_claims/compare.ipynb #356bf872
+# %% ../../nbs/80_claims/compare.ipynb #7ca30dd9
 def why_missing(row, # of `reported().itertuples()`
                 built # names of the detectors there are
                )->str:
@@ -50,7 +50,7 @@ def why_missing(row, # of `reported().itertuples()`
     if row.method not in SYSTEMS and row.method not in BASELINES: return 'quoted from the literature: not rebuilt here'
     if row.method not in built: return 'not built yet'
     if f'{row.paper}/{row.item}' not in targets: return 'no page for this table yet'
-    if row.train not in ('', 'FF++') and row.train not in {tr for tr, _ in targets[f'{row.paper}/{row.item}'].views}: return f'printed for a training on {row.train}, which this table does not repeat'
+    if row.train not in ('', 'FF++') and row.train not in {tr for t in [targets[f'{row.paper}/{row.item}']] for tr, _ in (*t.views, *t.averages)}: return f'printed for a training on {row.train}, which this table does not repeat'
     return 'no run yet'
 
 # %% ../../nbs/80_claims/compare.ipynb #5032806b
@@ -94,7 +94,7 @@ def verdict(row, # of `reported()`
     if not row.as_printed: return 'not comparable', 'the printed number is lost'
     return judge_size(row, s['ours']) if row.metric in TOLERANCE else judge_score(row, s)
 
-# %% ../../nbs/80_claims/compare.ipynb #e75627cc
+# %% ../../nbs/80_claims/compare.ipynb #05330992
 def compare(printed:pd.DataFrame, # of `reported()`
             ours:pd.DataFrame, # columns of `REPRODUCED`
             built=None # names of detectors; those registered by default
@@ -103,7 +103,7 @@ def compare(printed:pd.DataFrame, # of `reported()`
     built, found, out = detectors if built is None else built, measured(ours), []
     for row in printed.itertuples(index=False):
         key = RowKey(*row[:9])
-        reading = key._replace(train=read_as(key).train) if key.train == 'FF++' else key
+        reading = read_as(key)._replace(train=read_as(key).train if key.train == 'FF++' else key.train)
         for s in found.get(reading) or [NO_OURS]:
             what, why = verdict(row, s, built)
             out.append([*key, row.value, row.as_printed, row.confidence, row.origin, *(s[c] for c in OURS), what, why])

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['RowKey', 'HIGHEST', 'LEAST', 'AVERAGE', 'RANGE', 'TOTAL', 'TIE', 'NO_VIEW', 'relations', 'VERDICTS', 'TRAIN_HERE',
-           'Term', 'Const', 'term', 'Cell', 'Op', 'Many', 'many', 'over', 'best_of', 'worst_of', 'mean', 'span',
-           'First', 'first_of', 'Comparison', 'chain', 'steps', 'near', 'count', 'available', 'Outcome', 'decide',
-           'judge_one', 'cells', 'Relation', 'relation', 'Judgement', 'judge', 'on_printed', 'tally', 'read_as', 'here']
+           'TEST_HERE', 'Term', 'Const', 'term', 'Cell', 'Op', 'Many', 'many', 'over', 'best_of', 'worst_of', 'mean',
+           'span', 'First', 'first_of', 'Comparison', 'chain', 'steps', 'near', 'count', 'available', 'Outcome',
+           'decide', 'judge_one', 'cells', 'Relation', 'relation', 'Judgement', 'judge', 'on_printed', 'tally',
+           'read_as', 'here']
 
 # %% ../../nbs/80_claims/relations.ipynb #81f7eb8b
 import dataclasses
@@ -281,14 +282,16 @@ def tally(j:Judgement)->str: # '4/6, 1 fails, 1 undecided'
     rest = [f'{j.of(s)} {"fail" if s == "fails" and j.of(s) > 1 else s}' for s in ('fails', 'undecided', 'not comparable', 'not run') if j.of(s)]
     return ', '.join([f'{j.k}/{j.n} hold' if j.n > 1 or not rest else f'{j.k}/{j.n}', *rest])
 
-# %% ../../nbs/80_claims/relations.ipynb #c0d0b4df
+# %% ../../nbs/80_claims/relations.ipynb #7da76a61
 TRAIN_HERE = {('ldfnet', 'table-2'): 'FF++-HQ'}
+
+TEST_HERE = {'FF++': 'FF++-HQ', 'DFD': 'DFD-HQ', 'Celeb-DF:partial': 'Celeb-DF'} # the parts are a treatment of Celeb-DF
 
 def read_as(key:tuple)->RowKey: # a row key of a paper
     "The key under which our own number for it is kept."
     key = RowKey(*key)
     train = TRAIN_HERE.get((key.paper, key.item), key.train) if key.train else ''
-    return key._replace(train='FF++-HQ' if train == 'FF++' else train, test='FF++-HQ' if key.test == 'FF++' else key.test)
+    return key._replace(train='FF++-HQ' if train == 'FF++' else train, test=TEST_HERE.get(key.test, key.test))
 
 def here(replicates): # our row key -> number, replicates or None
     "A lookup for judging relations on our own numbers."

@@ -97,7 +97,7 @@ def _face_rows(row, part)->list:
     more = [dict(zip(extra, values)) for values in zip(*extra.values())] if extra else [{}]*len(part['frames'])
     return [base|dict(frame=int(i), **dict(zip(('x0', 'y0', 'x1', 'y1'), np.round(b, 2).tolist())), detector=str(h))|m for i, b, h, m in zip(part['frames'], part['boxes'], part['how'], more)]
 
-# %% ../../nbs/10_faces/extraction.ipynb #fa0fd72a
+# %% ../../nbs/10_faces/extraction.ipynb #daf5c903
 def _records(manifest):
     "The rows of a manifest, one at a time."
     return (dict(zip(manifest.columns, row)) for row in manifest.itertuples(index=False, name=None))
@@ -131,19 +131,28 @@ def _put_together(new, work, manifest, cut:Cut)->dict:
             _notes(row, part, cut, found)
     return found
 
+def _stand_in(root)->dict|None: # what made it; None for a real corpus
+    marker = Path(root)/'STAND-IN.json'
+    return json.loads(marker.read_text() or '{}') if marker.exists() else None
+
+def _current(out, meta, root)->dict: # the meta
+    "A finished store says which stand-in its corpus is now: the same files may have been made again by newer code."
+    if meta['stand_in']==(now := _stand_in(root)): return meta
+    with atomic(Path(out)/'meta.json') as tmp: tmp.write_text(json.dumps(meta|dict(stand_in=now), indent=1))
+    return meta|dict(stand_in=now)
+
 def _assemble(out, work, manifest, root, cut:Cut, key)->dict:
     "Put the store together, replace `out` by it, and give its meta back."
     new = Path(work)/'new'
     found = _put_together(new, work, manifest, cut)
     if not found['videos']: raise NoFace(f'no face was cut from any of {len(manifest)} videos; the first: {found["skipped"][0]["reason"]}', where=Path(root)/found['skipped'][0]['path'], fix='check the corpus, or try another detector')
-    stand_in = Path(root)/'STAND-IN.json'
-    meta = dict(key=key, corpus=manifest.corpus.iloc[0], data=location(root).data, stand_in=json.loads(stand_in.read_text() or '{}') if stand_in.exists() else None, **cut.asked(), **found)
+    meta = dict(key=key, corpus=manifest.corpus.iloc[0], data=location(root).data, stand_in=_stand_in(root), **cut.asked(), **found)
     with atomic(new/'meta.json') as tmp: tmp.write_text(json.dumps(meta, indent=1))
     if Path(out).exists(): shutil.rmtree(out)
     os.replace(new, out)
     return meta
 
-# %% ../../nbs/10_faces/extraction.ipynb #8f7de1f4
+# %% ../../nbs/10_faces/extraction.ipynb #d9a351c8
 def extract(manifest,      # of videos, from faces.corpora
             root,          # of the corpus
             sampling,      # (Sampling of originals, of fakes), or one for both
@@ -166,7 +175,7 @@ def extract(manifest,      # of videos, from faces.corpora
     cut = Cut(*pair, side, detector or default_detector(manifest.corpus.iloc[0], root), margin, every, align, masks, after)
     key = digest(json.dumps([cut.asked(), _stamps(manifest, root, masks)]))
     out, searches = Path(out), FACE_DETECTORS[cut.detector].searches
-    if (out/'meta.json').exists() and (meta := json.loads((out/'meta.json').read_text()))['key']==key: return meta
+    if (out/'meta.json').exists() and (meta := json.loads((out/'meta.json').read_text()))['key']==key: return _current(out, meta, root)
     work = out.parent/f'.{out.name}.{key}'
     work.mkdir(parents=True, exist_ok=True)
     if searches:

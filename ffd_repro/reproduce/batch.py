@@ -42,7 +42,7 @@ def jobs_of(specs, # of RunSpec
     for s in specs: groups.setdefault((s.method, s.train, s.tests, s.protocol, s.seed) if together else s.id, []).append(s)
     return {group[0].id: group for group in groups.values()}
 
-# %% ../../nbs/90_reproduce/batch.ipynb #a822c520
+# %% ../../nbs/90_reproduce/batch.ipynb #70202ce2
 class Work:
     "What has to be made for some targets in a profile, and the files that say so."
     def __init__(self, profile:str, names:str='all'):
@@ -65,7 +65,7 @@ class Work:
 
     def views(self, job):
         "The stores that a job reads: one a corpus, quality and way of cutting, with or without followers."
-        return sorted({store_name(v, s.protocol, followers(detectors[s.method], s.setting)) for s in self.jobs[job] for v in (s.train, *s.tests)})
+        return sorted({store_name(v, s.protocol, followers(d := detectors[s.method], s.setting), d.masks == 'official') for s in self.jobs[job] for v in (s.train, *s.tests)})
 
     def command(self, job):
         "The command that makes the runs of a job."

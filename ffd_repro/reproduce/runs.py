@@ -122,11 +122,11 @@ def score_view(model, spec:RunSpec, test:str)->pd.DataFrame: # columns of PREDIC
     if '|' in test: found = found.groupby('video', sort=False, as_index=False).agg(dict(test='first', frame='first', label='first', score='mean'))
     return found.round(dict(score=6))[PREDICTIONS]
 
-# %% ../../nbs/90_reproduce/runs.ipynb #089ebda4
+# %% ../../nbs/90_reproduce/runs.ipynb #6c59295f
 def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
     det, model = detectors[spec.method], build(spec).to(device())
-    learn = dict(augment=spec.recipe.augment, balanced=bool(spec.recipe.balanced))
+    learn = dict(augment=spec.recipe.augment, balanced=bool(spec.recipe.balanced), learn=True)
     parts = [faces(spec.train, part, spec.profile, det, protocol=spec.protocol, setting=spec.setting, **more) for part, more in (('train', learn), ('val', {}))]
     history = train(model, *parts, spec.recipe, seed=spec.seed, folder=work_folder(spec), device=device(), checkpoint_every=200, progress=progress, run=spec.id)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=side_of(spec))
@@ -140,12 +140,12 @@ def trained(spec:RunSpec, progress:bool=True):
     model = load_weights(weights_path(spec), build(spec), detector=spec.method, setting=spec.setting)
     return model.to(device()).eval()
 
-# %% ../../nbs/90_reproduce/runs.ipynb #a673567b
+# %% ../../nbs/90_reproduce/runs.ipynb #133554ff
 def make_record(spec:RunSpec, history, seconds:float, failure:str='', cpu_s:float=0)->dict: # plain values
     "What is kept of a run beside its predictions."
-    peak, after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024, followers(detectors[spec.method], spec.setting)
+    peak, det = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024, detectors[spec.method]
     return dict(id=spec.id, status=failure or 'ok', asked=spec.asked, tests=list(spec.tests), code=run_code(spec.method),
-                data=[data_facts(v, spec.profile, spec.protocol, after) for v in sorted({spec.train, *spec.tests})], history=history,
+                data=[data_facts(v, spec.profile, spec.protocol, followers(det, spec.setting), det.masks == 'official') for v in sorted({spec.train, *spec.tests})], history=history,
                 wall_s=round(seconds, 1), cpu_s=round(cpu_s, 1), peak_mb=round(peak), **surroundings(device()))
 
 def fitted(spec:RunSpec, progress:bool=True)->tuple: # net, history as plain values, seconds and processor seconds spent before

@@ -6,10 +6,11 @@
 __all__ = ['GRID', 'row_name', 'column_name', 'pivot', 'printed_here', 'printed_table', 'cell_text', 'data_of', 'sources',
            'our_table', 'claims_table', 'departures_table', 'trail', 'dot_plot', 'steps_table', 'step_plot',
            'drops_table', 'drops_plot', 'sweep_cells', 'sweep_table', 'tied_shares', 'peaks_table', 'sweep_plot',
-           'cost_row', 'costs', 'cost_table', 'added_table', 'roc_replicates', 'roc_band', 'roc_bands', 'roc_figure',
-           'bubbles', 'bubble_plot', 'save_figure']
+           'axis_of', 'robustness_cells', 'robustness_table', 'losses_table', 'robustness_plot', 'cost_row', 'costs',
+           'cost_table', 'added_table', 'roc_replicates', 'roc_band', 'roc_bands', 'roc_figure', 'bubbles',
+           'bubble_plot', 'save_figure']
 
-# %% ../../nbs/90_reproduce/tables.ipynb #94d2bdfd
+# %% ../../nbs/90_reproduce/tables.ipynb #5362a887
 import numpy as np
 import pandas as pd
 from ..base.contracts import METRICS, Target, parse_view, show_value
@@ -25,10 +26,10 @@ from ..faces.protocols import parse_protocol
 from ..measures.complexity import aten_macs, complexity, layer_macs
 from ..measures.intervals import interval, resample, weighted_auc
 from ..measures.scores import LEVELS
-from .evidence import keys_of, predictions_of
+from .evidence import keys_of, predictions_of, unit
 from .runs import plan, read_record, status
 
-# %% ../../nbs/90_reproduce/tables.ipynb #af9faa2a
+# %% ../../nbs/90_reproduce/tables.ipynb #7a751f2f
 def row_name(key, data:str='')->str: return display(key.method, key.setting) if key.setting != 'full' else display(key.method)
 
 def column_name(key, data:str='')->str: # 'FF++-HQ stand-in AUC'
@@ -40,7 +41,7 @@ def column_name(key, data:str='')->str: # 'FF++-HQ stand-in AUC'
 def pivot(target:Target, cell, data:str='')->pd.DataFrame:
     "A table in the paper's order; `cell(key)` gives the text."
     keys = keys_of(target)
-    table = pd.DataFrame([(row_name(k), column_name(k, data), cell(k)) for k in keys], columns=['', 'column', 'text'])
+    table = pd.DataFrame([(row_name(k), column_name(k, data) + (f' {k.level}' if len(target.levels) > 1 else ''), cell(k)) for k in keys], columns=['', 'column', 'text'])
     return table.pivot(index='', columns='column', values='text').loc[table[''].unique(), table.column.unique()].rename_axis(columns=None)
 
 # %% ../../nbs/90_reproduce/tables.ipynb #8b1767a0
@@ -97,17 +98,17 @@ def trail(target:Target, profile:str)->pd.DataFrame: # one row a run
         rows.append(dict(run=spec.id, state=status(spec), data=spec.data, seed=spec.seed, **{'best validation AUC': round(best, 3), 'videos skipped': skipped, 'seconds': record.get('wall_s')}))
     return pd.DataFrame(rows).set_index('run') if rows else pd.DataFrame()
 
-# %% ../../nbs/90_reproduce/tables.ipynb #67e590f3
+# %% ../../nbs/90_reproduce/tables.ipynb #ad5bf7c6
 def dot_plot(target:Target, rows:pd.DataFrame, metric:str='AUC'):
     "One panel a view: printed values (hollow) and ours with intervals (filled), in percent; the first metric where the target lacks the one asked for."
     plt = need('matplotlib.pyplot', extra='notebook')
     values, data, metric = printed_here(target.paper), sources(rows), metric if metric in target.metrics else target.metrics[0]
     keys = [k for k in keys_of(target) if k.metric == metric]
-    views = list(dict.fromkeys((k.train, k.test) for k in keys))
+    views = list(dict.fromkeys(k[4:7] for k in keys)) # train, test, level
     fig, axes = plt.subplots(1, len(views), figsize=(1.2 + 2.3*len(views), .9 + .3*len(target.methods)), sharey=True, squeeze=False, layout='constrained', dpi=80)
     for ax, view in zip(axes[0], views):
-        _panel(ax, [k for k in keys if (k.train, k.test) == view], values, rows)
-        ax.set_title(column_name(next(k for k in keys if (k.train, k.test) == view), data), fontsize=8)
+        _panel(ax, [k for k in keys if k[4:7] == view], values, rows)
+        ax.set_title(column_name(next(k for k in keys if k[4:7] == view), data) + (f' {view[2]}' if len(target.levels) > 1 else ''), fontsize=8)
     axes[0][0].plot([], [], 'o', mfc='none', color='gray', label='printed')
     axes[0][0].errorbar([], [], fmt='o', color='C0', label='ours, 95 %')
     fig.legend(loc='outside lower center', ncols=2, fontsize=8, frameon=False)
@@ -117,7 +118,7 @@ def _panel(ax, keys, values, rows):
     "The dots of one view."
     totals = rows[rows.seed == 'all']
     for y, k in enumerate(reversed(keys)):
-        r = totals[(totals.method == k.method) & (totals.setting == k.setting) & (totals.train == k.train) & (totals.test == k.test) & (totals.metric == k.metric)].iloc[0]
+        r = totals[(totals.method == k.method) & (totals.setting == k.setting) & (totals.train == k.train) & (totals.test == k.test) & (totals.level == k.level) & (totals.metric == k.metric)].iloc[0]
         ax.plot(100*values.get(k, np.nan), y, 'o', mfc='none', color='gray')
         ax.errorbar(100*r.value, y, xerr=[[100*(r.value - r.lo)], [100*(r.hi - r.value)]], fmt='o', ms=4, color='C0')
     ax.set_yticks(range(len(keys)), [row_name(k) for k in reversed(keys)], fontsize=8)
@@ -156,10 +157,10 @@ def step_plot(target:Target, look, data:str='', metric:str='AUC'):
         ax.axvline(0, color='k', lw=.8)
     return fig, table
 
-# %% ../../nbs/90_reproduce/tables.ipynb #b40b4739
+# %% ../../nbs/90_reproduce/tables.ipynb #a99703e5
 def drops_table(target:Target, look, metric:str='AUC')->pd.DataFrame: # in points
     "What each method loses from its own corpus to every other, and on their mean, with 95 % intervals."
-    keys, rows = [k for k in keys_of(target) if k.metric == metric], []
+    keys, rows = [k for k in keys_of(target) if k.metric == metric and not k.test.startswith('Avg(')], []
     at_home = [k for k in keys if parse_view(k.train).corpus == parse_view(k.test).corpus]
     for own in {k[2:5]: k for k in sorted(at_home, key=lambda k: k.train == k.test)}.values(): # the training view itself where it is a test
         lost = {k.test: look(own) - look(k) for k in keys if k[2:5] == own[2:5] and k.test != own.test and look(k) is not None and look(own) is not None}
@@ -220,12 +221,12 @@ def peaks_table(target:Target, look)->pd.DataFrame: # one row a method and metri
         rows.append((name, metric, ' '.join(best('printed')), ' '.join(there), held(there), held(best('printed')), f'{len(found)} of {len(cells)}'))
     return pd.DataFrame(rows, columns=['method', 'metric', 'best printed', 'best here', 'share of replicates', "share of the printed one", 'conditions run']).set_index(['method', 'metric']).round(2)
 
-# %% ../../nbs/90_reproduce/tables.ipynb #2f434946
+# %% ../../nbs/90_reproduce/tables.ipynb #91b9aac3
 def sweep_plot(target:Target, look, data:str=''):
     "One panel a metric, one line a method: printed dashed, ours with intervals, in percent."
     plt, cells = need('matplotlib.pyplot', extra='notebook'), sweep_cells(target, look)
     metrics, at = list(cells.metric.unique()), {c: i for i, c in enumerate(cells.condition.unique())}
-    fig, axes = plt.subplots(2, len(metrics), figsize=(1 + 3.2*len(metrics), 4.2), squeeze=False, sharex=True, layout='constrained', dpi=80)
+    fig, axes = plt.subplots(2, len(metrics), figsize=(1 + 3.2*len(metrics), 4.2), squeeze=False, sharex=True, layout='constrained', dpi=56)
     for i, (name, of) in enumerate(cells.groupby('method', sort=False)):
         for axs, metric in zip(axes.T, metrics):
             c = of[of.metric == metric]
@@ -236,6 +237,61 @@ def sweep_plot(target:Target, look, data:str=''):
     for ax, whose in zip(axes[:, 0], ('printed', 'ours, 95 %')): ax.set_ylabel(whose, fontsize=8)
     for ax in axes.flat: ax.set_xticks(range(len(at)), list(at), fontsize=7); ax.tick_params(axis='y', labelsize=7); ax.grid(alpha=.3)
     fig.legend(*axes[0][0].get_legend_handles_labels(), loc='outside lower center', ncols=3, fontsize=7, frameon=False)
+    return fig
+
+# %% ../../nbs/90_reproduce/tables.ipynb #1bc54057
+def axis_of(condition:str)->tuple: # 'CRF', 30.0
+    "The axis and the level of a condition."
+    name, _, level = condition.partition('=')
+    return name, float(level)
+
+def robustness_cells(target:Target, look)->pd.DataFrame: # method, train, test, axis, level, metric, printed, ours, lo, hi, lost, lost_lo, lost_hi
+    "Every cell of a robustness table, with what is lost from the first condition of its axis; NaN where there is no number."
+    printed, rows, first = printed_here(target.paper), [], {}
+    spread = lambda found: (np.nan,)*3 if found is None else (float(np.mean(found)), *interval(np.atleast_1d(found)))
+    for k in keys_of(target):
+        axis, level = axis_of(k.condition)
+        start = first.setdefault((k._replace(condition=''), axis), k)
+        found, before = look(k), look(start)
+        rows.append((row_name(k), k.train, k.test, axis, level, k.metric, printed.get(k, np.nan), *spread(found), *spread(None if found is None or before is None else np.asarray(before) - found)))
+    return pd.DataFrame(rows, columns=['method', 'train', 'test', 'axis', 'level', 'metric', 'printed', 'ours', 'lo', 'hi', 'lost', 'lost_lo', 'lost_hi'])
+
+def _levels(target, look, text)->pd.DataFrame:
+    "Cells as text: one row a curve, one column a level."
+    cells = robustness_cells(target, look)
+    cells['text'], cells['condition'] = [text(r) for r in cells.itertuples()], cells.axis + '=' + cells.level.map('{:g}'.format)
+    rows = ['method', 'test', 'metric']
+    return cells.pivot(index=rows, columns='condition', values='text').reindex(index=cells.set_index(rows).index.unique(), columns=cells.condition.unique()).rename_axis(columns=None)
+
+def robustness_table(target:Target, look)->pd.DataFrame: # one row a curve, one column a level; in percent
+    "Ours with its interval, and what is printed in brackets."
+    def text(r):
+        ours = '–' if not np.isfinite(r.ours) else f'{100*r.ours:.1f} [{100*r.lo:.1f}, {100*r.hi:.1f}]'
+        return ours + (f' ({100*r.printed:.1f})' if np.isfinite(r.printed) else '')
+    return _levels(target, look, text)
+
+def losses_table(target:Target, look)->pd.DataFrame: # as `robustness_table`; in points
+    "What each level costs."
+    return _levels(target, look, lambda r: '–' if not np.isfinite(r.lost) else f'{100*r.lost:.1f} [{100*r.lost_lo:.1f}, {100*r.lost_hi:.1f}]')
+
+# %% ../../nbs/90_reproduce/tables.ipynb #07144ee2
+def robustness_plot(target:Target, look, data:str=''):
+    "One panel an axis, the damage growing to the right: one line a method and test set, printed values hollow, in percent."
+    plt, cells = need('matplotlib.pyplot', extra='notebook'), robustness_cells(target, look)
+    axes_of, curves = list(cells.axis.unique()), list(cells.groupby(['method', 'test'], sort=False).groups)
+    fig, axes = plt.subplots(1, len(axes_of), figsize=(1 + 3.4*len(axes_of), 3.4), squeeze=False, sharey=True, layout='constrained', dpi=50)
+    for ax, axis in zip(axes[0], axes_of):
+        at = {level: i for i, level in enumerate(cells.level[cells.axis == axis].unique())}
+        for i, (method, test) in enumerate(curves):
+            c = cells[(cells.axis == axis) & (cells.method == method) & (cells.test == test)]
+            x = c.level.map(at)
+            ax.errorbar(x + .05*i, 100*c.ours, yerr=100*np.array([c.ours - c.lo, c.hi - c.ours]), fmt='o-', ms=3, lw=1, color=f'C{i}', label=f'{method}, {display_view(test, data)}')
+            ax.plot(x, 100*c.printed, 'o--', mfc='none', ms=5, color=f'C{i}')
+        ax.set_xticks(range(len(at)), [f'{level:g}' for level in at], fontsize=7)
+        ax.set_xlabel(axis, fontsize=8); ax.tick_params(axis='y', labelsize=7); ax.grid(alpha=.3)
+    axes[0][0].set_ylabel(f'{target.metrics[0]}, %', fontsize=8)
+    fig.legend(*axes[0][0].get_legend_handles_labels(), loc='outside lower center', ncols=1 if len(axes_of) == 1 else 2, fontsize=7, frameon=False)
+    plt.close(fig)
     return fig
 
 # %% ../../nbs/90_reproduce/tables.ipynb #4e04554e
@@ -294,11 +350,11 @@ def roc_band(by_seed:dict, # seed -> predictions of one test set
     hit = np.mean([roc_replicates(p, level, 0)[0] for p in by_seed.values()], 0)
     return pd.DataFrame(dict(hit=hit, lo=lo, hi=hi), index=pd.Index(GRID, name='false alarms'))
 
-# %% ../../nbs/90_reproduce/tables.ipynb #c47e2100
+# %% ../../nbs/90_reproduce/tables.ipynb #ca1b38d7
 def roc_bands(target:Target, profile:str, n:int=400)->dict: # row's name -> `roc_band`
     "The curves of a target's rows that have runs."
     found = {row_name(k): predictions_of(k, profile) for k in keys_of(target) if k.metric == 'AUC'}
-    return {name: roc_band(p, target.level, n) for name, p in found.items() if p}
+    return {name: roc_band(p, unit(target.level), n) for name, p in found.items() if p}
 
 def roc_figure(bands:dict, title:str=''):
     "ROC curves with their bands: all of it, and the corner of few false alarms."

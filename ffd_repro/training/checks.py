@@ -7,16 +7,16 @@ __all__ = ['FailedCheck', 'demand', 'gives_a_prediction', 'gives_logits', 'learn
            'survives_storage', 'computed_counts', 'matches_print', 'check_setting', 'refuses_strangers',
            'check_detector', 'count_table']
 
-# %% ../../nbs/50_training/checks.ipynb #1a3ffcc8
+# %% ../../nbs/50_training/checks.ipynb #c89d71ef
 import pandas as pd
 import torch
 from torch import nn
-from torch.nn import functional as F
-from ..base.contracts import METRICS, Prediction, show_value
+from ..base.contracts import METRICS, Batch, Prediction, show_value
 from ..base.errors import FFDError, UnknownName
 from ..base.registry import Detector, detectors
 from ..base.seeds import seed_everything
 from ..measures.complexity import complexity
+from .losses import loss_of
 
 # %% ../../nbs/50_training/checks.ipynb #8ccdc331
 class FailedCheck(FFDError): "A detector that breaks the contract of `base.contracts`."
@@ -41,11 +41,13 @@ def gives_logits(net, images):
     demand(not torch.allclose(logits.sum(1), torch.ones(len(images)), atol=1e-4), 'logits sum to one: is there a softmax inside?')
     demand(not torch.allclose(logits.logsumexp(1), torch.zeros(len(images)), atol=1e-4), 'logits are log-probabilities: is there a log_softmax inside?')
 
-# %% ../../nbs/50_training/checks.ipynb #b9ae87a8
+# %% ../../nbs/50_training/checks.ipynb #75f03af0
 def learns_everywhere(net, images):
-    "Every trainable parameter gets a finite gradient."
+    "Every trainable parameter gets a finite gradient, from the net's own loss where it has one."
     net.train().zero_grad()
-    F.cross_entropy(net(images).logits, torch.arange(len(images)) % 2).backward()
+    labels = torch.arange(len(images)) % 2
+    masks = labels[:, None, None, None]*torch.ones(len(images), 2, *images.shape[-2:])
+    loss_of(net, 'own' if hasattr(net, 'loss') else 'cross_entropy')(net(images), Batch(images, labels, labels, masks)).backward()
     for name, p in net.named_parameters():
         if not p.requires_grad: continue
         demand(p.grad is not None, f'no gradient reaches {name}')
