@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['VALUES', 'COUNTED', 'UNIT', 'AVERAGED', 'asked_of', 'test_of', 'specs_of', 'kept_runs', 'test_predictions',
            'predictions_of', 'cost', 'speed_path', 'measure_speed', 'speed_replicates', 'maps_path', 'keep_maps',
-           'entropy_replicates', 'values_path', 'keep_values', 'values_of', 'value_replicates', 'unit', 'members',
-           'counted', 'lookup_of', 'faces_behind', 'why_not', 'mean_rows', 'seed_rows', 'cell_rows', 'keys_of',
-           'target_rows', 'rows_path', 'write_rows', 'read_rows']
+           'entropy_replicates', 'values_path', 'keep_values', 'values_of', 'value_replicates', 'unit', 'undefined',
+           'members', 'counted', 'lookup_of', 'faces_behind', 'why_not', 'mean_rows', 'seed_rows', 'cell_rows',
+           'keys_of', 'target_rows', 'rows_path', 'write_rows', 'read_rows']
 
-# %% ../../nbs/90_reproduce/evidence.ipynb #1dd0569e
+# %% ../../nbs/90_reproduce/evidence.ipynb #fcda9dc7
 import json
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from ..faces.protocols import parse_protocol
 from ..measures.complexity import complexity, throughput
 from ..measures.explain import forgery_map, map_entropy, normalised
 from ..measures.intervals import bootstrap, interval
-from ..measures.scores import SCORERS, score_table
+from ..measures.scores import LEVELS, SCORERS, score_table, try_score
 from ..base.seeds import rng
 from .data import faces
 from .provenance import surroundings
@@ -153,13 +153,18 @@ def value_replicates(key:RowKey, profile:str, n:int)->np.ndarray|None: # [n]
     which, draws = rng('values', 'seeds', n).integers(len(kept), size=n), rng('values', key.metric, key.test, key.condition, n)
     return np.array([kept[w][draws.integers(len(kept[w]), size=len(kept[w]))].mean() for w in which])
 
-# %% ../../nbs/90_reproduce/evidence.ipynb #45cc0bb1
+# %% ../../nbs/90_reproduce/evidence.ipynb #9a842fef
 COUNTED = dict(params='params', MACs='macs')
 UNIT = {'': 'frame', 'sequence': 'video'} # a sequence of WildDeepfake is one video of the manifest
 
 def unit(level:str)->str: # 'frame' or 'video'
     "What is scored at a level as tables name it; frames where none is named."
     return UNIT.get(level, level)
+
+def undefined(key:RowKey, profile:str)->str: # '' where it is defined
+    "Why the score of a cell is not defined for one of its trainings."
+    units = [LEVELS[unit(key.level)](p) for p in predictions_of(key, profile).values()]
+    return next((why for u in units if (why := try_score(key.metric, u.label, u.score)[1]) != 'ok'), '')
 
 def members(key:RowKey)->list[RowKey]:
     "The cells that a cell of a column of averages is the mean of; none for any other."
@@ -185,7 +190,7 @@ def lookup_of(profile:str):
         if key.metric == 'entropy' and key.condition.startswith('faces='): return entropy_replicates(key, profile, n)
         if key.metric not in SCORERS: return value_replicates(key, profile, n)
         by_seed = predictions_of(key, profile)
-        return bootstrap(by_seed, key.metric, unit(key.level), n=n) if by_seed else None
+        return bootstrap(by_seed, key.metric, unit(key.level), n=n) if by_seed and not undefined(key, profile) else None
     return look
 
 # %% ../../nbs/90_reproduce/evidence.ipynb #0bcc9949
@@ -194,7 +199,7 @@ def faces_behind(spec, test:str)->str: # 'real' or 'stand-in'
     sources = {d['view']: d['data'] for d in read_record(spec)['data']}
     return 'real' if {sources[spec.train], sources[test]} == {'real'} else 'stand-in'
 
-# %% ../../nbs/90_reproduce/evidence.ipynb #a3e1b4b3
+# %% ../../nbs/90_reproduce/evidence.ipynb #357b924d
 def why_not(key:RowKey, profile:str)->tuple[str,str]: # status, note
     "Why a cell has no number."
     if key.method not in detectors: return 'not run', 'this detector is not built yet'
@@ -204,6 +209,7 @@ def why_not(key:RowKey, profile:str)->tuple[str,str]: # status, note
     if setting not in detectors[key.method].settings: return 'not run', f'this detector has no setting {setting}'
     failed = [read_record(s)['status'] for s in specs_of(key, profile) if status(s) == 'failed']
     if failed: return 'failed', failed[0]
+    if key.metric in SCORERS and (why := undefined(key, profile)): return 'failed', why
     return 'not run', f'no run in the profile {profile}'
 
 def mean_rows(key:RowKey, profile:str)->list[dict]: # one a seed
@@ -222,6 +228,7 @@ def seed_rows(key:RowKey, profile:str)->list[dict]: # one a seed
         score = lambda t: t[t.metric == key.metric].value.iloc[0]
         found = {seed: (score(score_table(p, unit(key.level))), len(p)) for seed, p in predictions_of(key, profile).items()}
     else: found = {seed: (v.mean(), len(v)) for seed, v in values_of(key, profile).items()}
+    found = {seed: (value, n) for seed, (value, n) in found.items() if np.isfinite(value)}
     return [dict(key._asdict(), value=float(value), profile=profile, data=faces_behind(runs[seed], test_of(key)), seed=str(seed), n=n, run=runs[seed].id, status=status(runs[seed]), note='')
             for seed, (value, n) in found.items()]
 
