@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = ['declare_missing_operators']
 
-# %% ../../nbs/00_base/compat.ipynb #c45765b2
+# %% ../../nbs/00_base/compat.ipynb #bbffa897
 import importlib.util
 import warnings
 import torch
+from torch import library
 
-# %% ../../nbs/00_base/compat.ipynb #0cd04f12
+# %% ../../nbs/00_base/compat.ipynb #16a2dd67
 def declare_missing_operators()->list[str]: # the names that had to be declared
     "Declare the torchvision operators that a CPU-only torch lacks, once per process."
     if torch.version.cuda is not None or importlib.util.find_spec('torchvision') is None: return []
     missing = [n for n in ('nms', 'qnms') if not hasattr(torch.ops.torchvision, n)]
-    if missing: declare_missing_operators.library = torch.library.Library('torchvision', 'FRAGMENT')
-    for n in missing: declare_missing_operators.library.define(f'{n}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+    if missing: declare_missing_operators.held = library.Library('torchvision', 'FRAGMENT')
+    for n in missing: declare_missing_operators.held.define(f'{n}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
     return missing
 
 # %% ../../nbs/00_base/compat.ipynb #23a6c242

@@ -9,10 +9,10 @@ __all__ = ['DEPARTURES', 'NETWORKS', 'DATA_DRIVEN', 'NEWER', 'OTHERS', 'ROWS', '
            'STABLE', 'WELL', 'curve', 'target', 'at', 'seven', 'better', 'over_xray', 'part', 'lead', 'encoded',
            'laundered', 'lost', 'mean_lost']
 
-# %% ../../nbs/80_claims/bigarts.ipynb #7e1287fb
+# %% ../../nbs/80_claims/bigarts.ipynb #eccac80f
 from ..base.contracts import Target
 from ..base.registry import targets
-from .lda import HELD_OUT, same
+from .lda import same
 from .lls import average, rivals, views_of
 from .relations import best_of, cells, mean, near, relation, steps, worst_of
 

@@ -7,17 +7,15 @@ __all__ = ['KEPT', 'with_masks', 'drawings', 'truth_of', 'drawn_values', 'dissim
            'apart', 'distance_values', 'mask_figure', 'cam_figure', 'blend_set', 'making_figure', 'kinds_figure',
            'parts_figure']
 
-# %% ../../nbs/90_reproduce/localised.ipynb #d168dc5f
+# %% ../../nbs/90_reproduce/localised.ipynb #f48f85d6
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn import functional as F
 from ..base.contracts import parse_view
 from ..base.errors import BadSetting, need
 from ..base.registry import Detector, detectors
 from ..claims.names import display_view
 from ..faces.loading import FaceSet
-from ..faces.protocols import parse_protocol
 from ..forgeries.artifacts import extrinsic, pair_rows, regions
 from ..forgeries.partial import partial_faces
 from ..forgeries.photographs import PARTS
@@ -28,7 +26,7 @@ from ..systems.lls import similarity_target
 from .data import face_store, faces, mask_source, part_rows
 from .evidence import VALUES
 from .galleries import chosen, measures, share_inside
-from .runs import device, side_of, test_part, trained
+from .runs import device, test_part
 
 # %% ../../nbs/90_reproduce/localised.ipynb #910e6e38
 def with_masks(spec, # a run
