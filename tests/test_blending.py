@@ -67,7 +67,7 @@ def test_real_in_real(photographs):
     for at, image, mask, made in zip(fakes, x, masks, faces.plan(fakes, 0)):
         assert made.kind=='real_real' and m.target[made.source]!=m.target[made.target]
         assert not mask[0].any() and mask[1].any()
-        alpha = glued(store.faces[made.target], points[made.target], store.faces[made.source], points[made.source], 4, 0, faces.rows[at])[1]
+        alpha = glued(store.faces[made.target], points[made.target], store.faces[made.source], points[made.source], 4, 0, at)[1]
         changed, ring = (image!=store.faces[made.target]).any(-1), mask[1]>0
         assert not changed[alpha==0].any() and alpha[ring].min()<.5<=alpha[ring].max() and .05<(alpha>=.5).mean()<.7
         inside.append(changed[alpha>.9].mean())

@@ -119,7 +119,7 @@ class RunSpec:
         code = hashlib.sha256(json.dumps(self.asked, sort_keys=True).encode()).hexdigest()[:8]
         return '_'.join([self.method, self.setting, self.train.replace(':', '.'), self.profile, f's{self.seed}', code])
 
-# %% ../../nbs/00_base/contracts.ipynb #dec2b628
+# %% ../../nbs/00_base/contracts.ipynb #ae5e4d17
 class Metric(NamedTuple):
     "A measured quantity."
     name:str
@@ -137,6 +137,9 @@ METRICS = {m.name: m for m in [
     Metric('IoU', 'fraction', 'higher', 'overlap of predicted and true mask'), Metric('pixel_AUC', 'fraction', 'higher', 'AUC over pixels'),
     Metric('pixel_AP', 'fraction', 'higher', 'average precision over pixels'), Metric('boundary_F', 'fraction', 'higher', 'F score of the mask\'s boundary'),
     Metric('dissimilarity', 'fraction', 'higher', 'mean of the predicted dissimilarity map', 4), Metric('cam_inside', 'fraction', 'higher', 'Grad-CAM inside the true mask'), Metric('cam_distance', 'fraction', 'higher', 'distance of mean Grad-CAM maps', 4),
+    Metric('map_inside', 'fraction', 'higher', 'shallow feature maps inside the true mask'), Metric('silhouette', 'fraction', 'higher', 'silhouette of real and fake', 4),
+    Metric('knn_purity', 'fraction', 'higher', 'neighbours of the same class'), Metric('nt_distance', 'fraction', 'higher', 'distance of NeuralTextures to real, of the other fakes\'', 4),
+    Metric('amplitude_gain', 'ratio', 'higher', 'residual energy of patches over that of the whole', 2), Metric('touched', 'share', 'higher', 'share of patches that differ', 3),
     Metric('params', 'count', 'lower', 'parameters', 0), Metric('MACs', 'MACs', 'lower', 'multiply-accumulates', 0),
     Metric('FPS', 'frames/s', 'higher', 'speed', 0)]}
 

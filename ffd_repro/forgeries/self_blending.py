@@ -116,7 +116,7 @@ def nearest_others(sources, pool,       # float32 [B,136], [P,136]
     far[np.array([[o in who for o in others] for who in people])] = np.inf
     return np.where(np.isfinite(far).any(1), far.argmin(1), -1)
 
-# %% ../../nbs/20_forgeries/self_blending.ipynb #ca117998
+# %% ../../nbs/20_forgeries/self_blending.ipynb #741ae25f
 class Partners:
     "The real faces of a set that lend their pixels and take others': those with landmarks."
     def __init__(self, store, rows): # of real faces with landmarks, each once
@@ -124,9 +124,9 @@ class Partners:
         self.points, self.side, self.rows = marks(store), store.side, rows
         self.person, self.people = m.target.to_numpy(), [{t, s}-{''} for t, s in zip(m.target, m.source)]
         self.vectors = vectors(self.points[rows], store.side)
-    def lent(self, rows, seed, epoch): # for these faces
+    def lent(self, at, seed, epoch): # for these positions of a set
         "A real face for each, by lot: a donor."
-        return self.rows[(rng('source', seed, epoch).random(max(rows)+1)[rows]*len(self.rows)).astype(int)]
+        return self.rows[(rng('source', seed, epoch).random(max(at)+1)[at]*len(self.rows)).astype(int)]
     def nearest(self, sources, seed, epoch): # rows of donors
         "The row of the real face that each is glued into; -1 where there is nobody else."
         n = len(self.rows)
@@ -148,7 +148,7 @@ def _shares(shares)->np.ndarray:
     if len(shares)!=3 or min(shares)<0 or abs(sum(shares)-1)>1e-6: raise BadSetting(f'shares are {shares}', fix='give three numbers that add up to 1: as it is, (Real, Real), (Fake, Real)')
     return np.cumsum(shares)[:2]
 
-# %% ../../nbs/20_forgeries/self_blending.ipynb #b536104e
+# %% ../../nbs/20_forgeries/self_blending.ipynb #f60144a6
 class _Planned(MaskedSet):
     "A `MaskedSet` that knows what each fake is to be replaced by."
     def __init__(self, store, *args, shares=(1/3, 1/3, 1/3), **kwargs):
@@ -159,19 +159,19 @@ class _Planned(MaskedSet):
         if self.upto[0]<1 and len(set(self.partners.person[self.partners.rows]))<2: raise BadSetting('a blend needs real faces of two people with landmarks', where=store.folder, fix='take more of the training part, or shares=(1, 0, 0)')
     def kinds(self, at, epoch): # of every position: 0 as it is, 1 (Real, Real), 2 (Fake, Real)
         rows = self.rows[at]
-        kind = np.searchsorted(self.upto, rng('shares', self.seed, epoch).random(max(rows, default=0)+1)[rows], side='right')
+        kind = np.searchsorted(self.upto, rng('shares', self.seed, epoch).random(max(at, default=0)+1)[at], side='right')
         return np.where((self.labels[at]==1)&((kind!=2)|self.marked[rows]), kind, 0)
     def plan(self, at, epoch=0): # at: positions in the set
         "What each face at `at` is made of, as a list of `Made`."
         rows, kind = self.rows[at], self.kinds(at, epoch)
         made, todo = [Made(KINDS[0], int(r), int(r)) for r in rows], np.flatnonzero(kind)
         if not len(todo): return made
-        sources = np.where(kind==1, self.partners.lent(rows, self.seed, epoch), rows)[todo]
+        sources = np.where(kind==1, self.partners.lent(at, self.seed, epoch), rows)[todo]
         for i, s, t in zip(todo, sources, self.partners.nearest(sources, self.seed, epoch)):
             if t>=0: made[i] = Made(KINDS[kind[i]], int(s), int(t))
         return made
 
-# %% ../../nbs/20_forgeries/self_blending.ipynb #82e22ceb
+# %% ../../nbs/20_forgeries/self_blending.ipynb #76297275
 class BlendSet(_Planned):
     "A `MaskedSet` in which fakes are replaced by blends, by lot. `left_out` counts fakes without a mask, `unmarked` faces without landmarks."
     def __init__(self, store, *args, # as of `MaskedSet`
@@ -193,9 +193,8 @@ class BlendSet(_Planned):
         x = np.ascontiguousarray(self.store.faces[self.rows[at]])
         masks = np.zeros((len(x), 2, *x.shape[1:3]), np.float32)
         for i, made in enumerate(self.plan(at, epoch)):
-            row = self.rows[at[i]]
-            if made.kind!=KINDS[0] and self.blend(made, (self.seed, epoch, row), x[i], masks[i]): continue
-            if self.labels[at[i]]: both_masks(self.regions.masks[row], masks[i])
+            if made.kind!=KINDS[0] and self.blend(made, (self.seed, epoch, at[i]), x[i], masks[i]): continue
+            if self.labels[at[i]]: both_masks(self.regions.masks[self.rows[at[i]]], masks[i])
         return x, masks
 
 # %% ../../nbs/20_forgeries/self_blending.ipynb #1e190e6c
