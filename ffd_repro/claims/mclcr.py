@@ -4,18 +4,22 @@
 
 # %% auto #0
 __all__ = ['DEPARTURES', 'HQ', 'LQ', 'CELEB', 'KINDS', 'SCORES', 'EARLY', 'PRINTED', 'CROSSED', 'VARIANTS', 'ids', 'full', 'own',
-           'crossing', 'SIZES', 'TABLES', 'BLOCKS', 'FIGURES', 'FIVE', 'OF_LDA', 'FAR', 'QUARTER', 'HELP', 'target',
-           'crossed', 'part', 'moved']
+           'crossing', 'SIZES', 'TABLES', 'BLOCKS', 'FIGURES', 'WATCHED', 'FIVE', 'OF_LDA', 'FAR', 'QUARTER', 'HELP',
+           'target', 'watched', 'sizes', 'crossed', 'part', 'moved']
 
-# %% ../../nbs/80_claims/mclcr.ipynb #4f0ca1fa
+# %% ../../nbs/80_claims/mclcr.ipynb #c1b12591
+import torch
 from ..base.contracts import METRICS, Metric, Target
+from ..base.errors import BadSetting
 from ..base.registry import targets
 from .lda import same, share
 from .lls import ROUNDING, as_read, rivals
 from .names import SETTINGS
 from .relations import TEST_HERE, best_of, cells, near, relation, steps, worst_of
+from ..layers.spectral import grey, patches
+from ..systems.mclcr import style
 
-# %% ../../nbs/80_claims/mclcr.ipynb #9ff11aba
+# %% ../../nbs/80_claims/mclcr.ipynb #9553c847
 DEPARTURES = (
     ('Eq. 1 as an outer product of two feature vectors', 'the Gram matrix of the channels', 'the C×C matrix is what is used later (E-MCL4)'),
     ('arctan of a quotient as the phase', 'atan2', 'arctan loses the quadrant and fails at a real part of zero (E-MCL5)'),
@@ -23,17 +27,19 @@ DEPARTURES = (
     ('a contrastive denominator of negatives only', 'of all other faces, as in the work that it cites; the printed one is a row of our own', 'the printed loss has no lower bound (E-MCL7)'),
     ('a cross-entropy without parentheses', 'cross-entropy', 'as printed the mean covers the first term only (E-MCL8)'),
     ('a global feature of 1024 from block 14', 'from block 13', 'block 14 has 2048 (E-MCL3)'),
+    ('amplitudes as they are', 'their logarithm', 'as they are, a linear layer sees brightness only; the page of the system shows it'),
+    ('a dropout of 0.5 in "all dropout layers"', 'one, before F_E', 'where they are is not stated'),
     ('an Xception started from ImageNet', 'from scratch, unless pre-trained weights are asked for', 'the weights need a network; below 128 pixels the blocks they belong to are left out'),
-    ('256×256 pixels in patches of 16×16', 'the side of the profile, the same for all detectors; patches as the page of the layer says', 'rows must be comparable, and two CPU cores do not carry 256'),
+    ('256×256 pixels in patches of 16×16', 'the side of the profile, the same for all detectors; 8×8 below 128 pixels', 'rows must be comparable, and two CPU cores do not carry 256'),
     ('Dlib faces of 30 frames a video', 'faces and sampling of the profile', 'size of the work; the same faces for all detectors'),
     ('50 epochs of all frames, Adam at 1e-3, halved on a plateau', 'the recipe of the profile', 'as printed in the profile paper, less in the others: size of the work'),
-    ('compression of the training faces of Tables 4 and 6 not stated', 'light compression (HQ)', 'the only training on FF++ whose compression a row of Table 4 shares with Table 5 (E-MCL11)'),
+    ('compression of the training faces of Tables 4 and 6 not stated', 'light compression (HQ)', 'the AUC of 99.84 in Table 4 fits the 99.62 of light compression in Table 5, not the 90.28 of strong (E-MCL11)'),
     ('shares of real and fake test faces as the corpus has them', 'as many real faces as fakes', 'accuracy depends on the share'),
     ('rows quoted from the literature', 'all trained here on the same faces', 'rows must be comparable'),
     ('one training, seed not stated', 'one seed, in the small profile three', 'one training does not tell a difference from luck'))
 
-# %% ../../nbs/80_claims/mclcr.ipynb #388a197f
-METRICS.setdefault('size', Metric('size', 'count', 'lower', 'size of a feature', 0))
+# %% ../../nbs/80_claims/mclcr.ipynb #27f6c319
+METRICS.setdefault('size', Metric('size', 'numbers', 'lower', 'size of a feature', 0))
 SETTINGS['mclcr'].setdefault('rgb', 'MC-LCR on colour patches')
 SETTINGS['mclcr'].setdefault('as_printed', 'MC-LCR with the SC loss as printed')
 TEST_HERE.setdefault('FF++:DF', 'FF++-HQ:DF')
@@ -47,7 +53,7 @@ CROSSED = tuple((x, 'FF++') for x in ('two_stream', 'meso4', 'meso_inception4', 
     (x, 'FF++') for x in ('multi_task', 'capsule', 'dsp_fwa', 'two_branch', 'f3net', 'smil', 'efficientnet_b4', 'madd', 'spsl', 'm2tr')) # Table 4: method, training
 VARIANTS = ('base', 'no_ssrb', 'no_papda', 'no_sc', 'full') # Tables 5 and 6
 
-# %% ../../nbs/80_claims/mclcr.ipynb #115d47d3
+# %% ../../nbs/80_claims/mclcr.ipynb #f17171ee
 ids = lambda *numbers: tuple(f'MCL-{i:02d}' for i in numbers)
 full = lambda *methods: tuple((m, 'full') for m in (*methods, 'mclcr'))
 own = lambda *settings: tuple(('mclcr', s) for s in settings)
@@ -63,7 +69,7 @@ TABLES = (
            note='Counted on the net at 256×256 pixels, whatever the profile. Block 14 of Xception, which the text names for GF, has 2048 (E-MCL3).'),
     target('table-2', 'score_table', 'FaceForensics++ at light and strong compression', full('xception', 'face_xray', 'f3net'), same(HQ, LQ), claims=(1, 2, 3),
            note="The body of this table is lost (E-MCL1). Its own row is that of Table 5, 97.21 and 99.62 (HQ), 88.07 and 90.28 (LQ); Face X-ray's AUC follows from the text, 61.60 (LQ) and, by difference, 87.37 (HQ; E-MCL2)."),
-    target('table-3', 'score_table', 'The four manipulations at strong compression', full('xception'), same(*KINDS), claims=(4, 5, 6), note='Trained and tested on one manipulation. The accuracies of the five oldest methods are those of an online benchmark.'),
+    target('table-3', 'score_table', 'The four manipulations at strong compression', full('xception'), same(*KINDS), claims=(4, 5, 6), note='Trained and tested on one manipulation. The accuracies of the five oldest methods are those of a small online benchmark (E-X1), and two of their rows may have changed places (E-X2).'),
     target('table-4', 'cross_table', 'Trained on FF++, tested on Celeb-DF', full('meso_inception4', 'xception', 'multi_task', 'capsule', 'f3net', 'madd', 'm2tr'), crossing('FF++:DF', CELEB), ('AUC',), (7, 8, 9),
            note='Its first column is tested on Deepfakes only, by the caption (E-MCL11). Xception is printed for three trainings; the row here is that on light compression.'),
     target('table-5', 'ablation_table', 'Each component left out', own(*VARIANTS), same(HQ, LQ), claims=(10, 11, 12, 13, 20), note='At strong compression the net without PAPDA lies below the plain Xception (E-MCL9).'),
@@ -83,6 +89,31 @@ FIGURES = (
            note='No table of the paper. As printed, the denominator leaves out the faces of the same class (E-MCL7).'))
 
 for t in TABLES + FIGURES: targets.register(t)
+
+# %% ../../nbs/80_claims/mclcr.ipynb #5fc93ce2
+WATCHED = {'E_as; E_ps; AT; PT': ('embed_as', 'embed_ps', 'papda'), 'AF; PF': ('mix_as', 'mix_ps'), # parts of the frequency branch
+           **{f'W{i + 1}': tuple(f'mix_{s}.{layer}.{half}' for s in ('as', 'ps') for layer in (0, 1)) for i, half in enumerate(('tokens.0', 'tokens.2', 'channels.0', 'channels.2'))}}
+
+def watched(branch, images)->dict: # row of Table 1 -> shape
+    "What the parts of the frequency branch give for one face; raises `BadSetting` where those of a row differ."
+    found, last = {}, lambda row, out: out.shape[1:] if row.startswith('E_') else out.shape[-1:]
+    note = lambda row: lambda _, __, out: found.setdefault(row, set()).update(tuple(last(row, o)) for o in (out if isinstance(out, tuple) else (out,)))
+    hooks = [branch.get_submodule(name).register_forward_hook(note(row)) for row, names in WATCHED.items() for name in names]
+    branch(images)
+    for h in hooks: h.remove()
+    odd = next((row for row, shapes in found.items() if len(shapes) > 1), None)
+    if odd: raise BadSetting(f'The parts {odd} have several sizes: {sorted(found[odd])}.', type(branch).__name__)
+    return {row: shapes.pop() for row, shapes in found.items()}
+
+@torch.no_grad()
+def sizes(net, side:int=256)->dict: # the full net and its side, in pixels; row of Table 1 -> shape
+    "The shape of what every part of Table 1 gives for one face; raises `BadSetting` for a net that lacks some of them."
+    if not (net.ssrb and net.frequency is not None and net.project is not None): raise BadSetting('Table 1 is of the full net.', fix="make it with the setting 'full'")
+    images = torch.zeros(1, 3, side, side, device=next(net.parameters()).device)
+    p, parts, squares = net.eval()(images), watched(net.frequency, images), patches(grey(images), net.frequency.size)
+    count, width = parts['E_as; E_ps; AT; PT']
+    return {f'SSF_{b}': tuple(style(p.maps[b]).shape[1:]) for b in ('b1', 'b2', 'b3')} | {'GF': tuple(p.maps['last'].shape[1:2]), 'P; AS_i; PS_i': (*squares.shape[3:], squares.shape[2]), 'N': (count,), 'D': (width,)} | parts | {
+        'F_E': tuple(p.features.shape[1:]), 'z': tuple(net.projection(p.features).shape[1:])}
 
 # %% ../../nbs/80_claims/mclcr.ipynb #ebbe9ff2
 FIVE, OF_LDA = cells('mclcr', 'table-5'), cells('lda', 'table-1')

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['TAU', 'DENOMINATORS', 'supervised_contrastive']
 
-# %% ../../nbs/50_training/contrast.ipynb #58c1c9d6
+# %% ../../nbs/50_training/contrast.ipynb #ebf246af
+import math
 import torch
 from ..base.errors import BadSetting, lookup
 
