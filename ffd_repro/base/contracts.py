@@ -141,7 +141,7 @@ METRICS = {m.name: m for m in [
     Metric('knn_purity', 'fraction', 'higher', 'neighbours of the same class'), Metric('nt_distance', 'fraction', 'higher', 'distance of NeuralTextures to real, of the other fakes\'', 4),
     Metric('amplitude_gain', 'ratio', 'higher', 'residual energy of patches over that of the whole', 2), Metric('touched', 'share', 'higher', 'share of patches that differ', 3),
     Metric('params', 'count', 'lower', 'parameters', 0), Metric('MACs', 'MACs', 'lower', 'multiply-accumulates', 0),
-    Metric('FPS', 'frames/s', 'higher', 'speed', 0)]}
+    Metric('FPS', 'frames/s', 'higher', 'speed', 0), Metric('size', 'numbers', 'lower', 'size of a feature', 0)]}
 
 # %% ../../nbs/00_base/contracts.ipynb #d00e8038
 def show_value(metric:str, # a name of METRICS

@@ -54,7 +54,7 @@ def why_missing(row, # of `reported().itertuples()`
     return 'no run yet'
 
 # %% ../../nbs/80_claims/compare.ipynb #5032806b
-TOLERANCE = dict(params=.001, MACs=.005)
+TOLERANCE = dict(params=.001, MACs=.005, size=0)
 REFUTED = {
     ('ldfnet', 'multi_task', 'MACs'): 'the public net has 132 M MACs in its encoder and 335 to 505 M with its decoders, by counting rule; no part of it gives 146 M',
     ('ldfnet', 'amtennet', 'MACs'): 'the public net, with the padding that its printed 9.88 M parameters need, has 538 to 545 M MACs',

@@ -7,15 +7,14 @@ __all__ = ['DEPARTURES', 'HQ', 'LQ', 'CELEB', 'KINDS', 'SCORES', 'EARLY', 'PRINT
            'crossing', 'SIZES', 'TABLES', 'BLOCKS', 'FIGURES', 'WATCHED', 'FIVE', 'OF_LDA', 'FAR', 'QUARTER', 'HELP',
            'target', 'watched', 'sizes', 'crossed', 'part', 'moved']
 
-# %% ../../nbs/80_claims/mclcr.ipynb #c1b12591
+# %% ../../nbs/80_claims/mclcr.ipynb #8f6a7b0a
 import torch
-from ..base.contracts import METRICS, Metric, Target
+from ..base.contracts import Target
 from ..base.errors import BadSetting
 from ..base.registry import targets
 from .lda import same, share
 from .lls import ROUNDING, as_read, rivals
-from .names import SETTINGS
-from .relations import TEST_HERE, best_of, cells, near, relation, steps, worst_of
+from .relations import best_of, cells, near, relation, steps, worst_of
 from ..layers.spectral import grey, patches
 from ..systems.mclcr import style
 
@@ -37,12 +36,6 @@ DEPARTURES = (
     ('shares of real and fake test faces as the corpus has them', 'as many real faces as fakes', 'accuracy depends on the share'),
     ('rows quoted from the literature', 'all trained here on the same faces', 'rows must be comparable'),
     ('one training, seed not stated', 'one seed, in the small profile three', 'one training does not tell a difference from luck'))
-
-# %% ../../nbs/80_claims/mclcr.ipynb #27f6c319
-METRICS.setdefault('size', Metric('size', 'numbers', 'lower', 'size of a feature', 0))
-SETTINGS['mclcr'].setdefault('rgb', 'MC-LCR on colour patches')
-SETTINGS['mclcr'].setdefault('as_printed', 'MC-LCR with the SC loss as printed')
-TEST_HERE.setdefault('FF++:DF', 'FF++-HQ:DF')
 
 # %% ../../nbs/80_claims/mclcr.ipynb #b7c7d397
 HQ, LQ, CELEB = 'FF++-HQ', 'FF++-LQ', 'Celeb-DF'

@@ -285,7 +285,7 @@ def tally(j:Judgement)->str: # '4/6, 1 fails, 1 undecided'
 # %% ../../nbs/80_claims/relations.ipynb #7da76a61
 TRAIN_HERE = {('ldfnet', 'table-2'): 'FF++-HQ'}
 
-TEST_HERE = {'FF++': 'FF++-HQ', 'DFD': 'DFD-HQ', 'Celeb-DF:partial': 'Celeb-DF'} # the parts are a treatment of Celeb-DF
+TEST_HERE = {'FF++': 'FF++-HQ', 'DFD': 'DFD-HQ', 'FF++:DF': 'FF++-HQ:DF', 'Celeb-DF:partial': 'Celeb-DF'} # the parts are a treatment of Celeb-DF
 
 def read_as(key:tuple)->RowKey: # a row key of a paper
     "The key under which our own number for it is kept."

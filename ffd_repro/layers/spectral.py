@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['WEIGHTS', 'ZERO', 'grey', 'patches', 'amplitude_phase']
 
-# %% ../../nbs/40_layers/spectral.ipynb #3ea64c4f
+# %% ../../nbs/40_layers/spectral.ipynb #40232e81
+import math
 import torch
 from ..base.errors import BadSetting
 
@@ -27,16 +28,22 @@ def patches(x, # [B, C, H, W]
     if size < 1 or h % size or w % size or not h*w: raise BadSetting(f'An image of {h}x{w} pixels cannot be cut into patches of {size}x{size}.', 'layers.spectral.patches', f'give the faces a side that is a multiple of {size}')
     return x.unflatten(3, (-1, size)).unflatten(2, (-1, size)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
 
-# %% ../../nbs/40_layers/spectral.ipynb #5c9bb264
+# %% ../../nbs/40_layers/spectral.ipynb #13527fc3
 ZERO = 1e-6 # of the largest amplitude of a patch; not stated: chosen because single precision carries seven digits
 
 def amplitude_phase(x # real [..., P, P]
                    ): # amplitude >= 0 and phase in (-pi, pi], both [..., P, P]
     "Fourier amplitude and phase of every patch (MC-LCR Eqs. 2-4, with atan2); where the amplitude is zero the phase is zero."
-    f = torch.fft.fft2(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x, norm='forward')
+    f, size = torch.fft.rfft2(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x, norm='forward'), x.shape[-1]
     power = f.real.square()+f.imag.square()
-    least = ZERO*power.detach().amax((-2, -1), keepdim=True).sqrt()
-    there = power.detach() > least.square()
+    least = ZERO**2*power.detach().amax((-2, -1), keepdim=True)
+    there = power.detach() > least
     amplitude = torch.where(there, power, 1.).sqrt()*there
-    imag = torch.where(f.imag.detach().abs() > least, f.imag, 0.)
-    return amplitude, torch.atan2(torch.where(there, imag, 0.), torch.where(there, f.real, 1.))
+    phase = torch.atan2(torch.where(there & (f.imag.detach().square() > least), f.imag, 0.), torch.where(there, f.real, 1.))
+    return torch.cat([amplitude, _mirrored(amplitude, size)], -1), torch.cat([phase, _turned(_mirrored(phase, size))], -1)
+
+def _mirrored(half, size): # [..., P, P//2+1] -> the columns that are missing
+    "What stands at (-u, -v)."
+    return half[..., 1:(size+1)//2].flip(-2, -1).roll(1, -2)
+
+def _turned(phase): return torch.where(phase < math.pi, -phase, phase) # half a turn is its own negative

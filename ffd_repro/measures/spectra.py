@@ -15,7 +15,7 @@ from ..forgeries.artifacts import difference, gamma_of, pair_rows, same_window
 from .intervals import interval
 from .localisation import mean_replicates
 
-# %% ../../nbs/30_measures/spectra.ipynb #1322e7be
+# %% ../../nbs/30_measures/spectra.ipynb #071e7331
 GREY = (.299, .587, .114) # weights of red, green and blue; not stated: chosen because ITU-R BT.601's are what "grey" means in the usual libraries
 SIZE = 16 # pixels of a patch (MC-LCR 3.2)
 
@@ -27,8 +27,8 @@ def grey(images # [..., H, W, 3], 0 to 255
 
 def patch_of(side:int # pixels of a face
             )->int: # pixels
-    "The side of a patch at a size of face: 16, and below 128 pixels an eighth of the face."
-    return SIZE if side >= 8*SIZE else max(side//8, 4) # not stated: chosen because 64 patches are few enough already
+    "The side of a patch at a size of face: 16, and below 128 pixels 8, as MC-LCR's net here takes it."
+    return SIZE if side >= 8*SIZE else SIZE//2 # not stated: chosen because a face of 64 pixels has 64 patches then
 
 # %% ../../nbs/30_measures/spectra.ipynb #4aedd642
 def patches(x:np.ndarray, # [N, S, S]
@@ -73,8 +73,8 @@ def energies(fake:Spectra, real:Spectra)->tuple: # two arrays [...], squared gre
     phase = 4*fake.amplitude*real.amplitude*np.sin(turned(fake.phase, real.phase)/2)**2
     return amplitude.sum((-2, -1)), phase.sum((-2, -1))
 
-# %% ../../nbs/30_measures/spectra.ipynb #54cb1700
-SEEN = .05 # of the largest possible difference; not stated: chosen because a twentieth of the grey scale is plain to the eye
+# %% ../../nbs/30_measures/spectra.ipynb #14923cf4
+SEEN = .02 # of the largest possible difference; not stated: chosen because it is five grey levels of a picture, what forgeries.artifacts counts as a difference at light compression
 
 def shown(fake:Spectra, real:Spectra)->tuple: # two arrays [..., P, P] in [0, 1]
     "Residuals of amplitude and phase as pictures of spectra show them."

@@ -52,10 +52,10 @@ def view_pairs(view:str, profile:str)->Pairs:
     fakes, reals = store_pairs(store, fs.rows[few(fs)])
     return Pairs(store.faces[fakes], store.faces[reals], store.manifest.video.to_numpy(str)[fakes], store.data)
 
-# %% ../../nbs/90_reproduce/embedded.ipynb #a82c9826
+# %% ../../nbs/90_reproduce/embedded.ipynb #a5ca0470
 @lru_cache(maxsize=None)
 def spectra_code()->str: return code_fingerprint('ffd_repro.measures.spectra')
-def spectra_path(view:str, profile:str)->Path: return results(profile)/'spectra'/f"{view.replace(':', '.')}.json"
+def spectra_path(view:str, profile:str)->Path: return results(profile)/'spectra'/f"{view.replace(':', '.')}_{profile}.json"
 
 def measure_spectra(view:str, profile:str)->dict: # the record
     "Measure the pairs of a view and keep what is found."
@@ -189,7 +189,7 @@ def feature_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
 
 for metric in ('silhouette', 'knn_purity', 'nt_distance'): measures.register(feature_values, metric)
 
-# %% ../../nbs/90_reproduce/embedded.ipynb #917fc09f
+# %% ../../nbs/90_reproduce/embedded.ipynb #22b53f01
 LOOKS = {'real': ('#009E73', 'o'), 'DF': ('#E69F00', 's'), 'F2F': ('#0072B2', '^'), 'FS': ('#CC79A7', 'D'), 'NT': ('#000000', 'X')}
 OTHERS = (('#D55E00', 'v'), ('#56B4E9', 'P'), ('#F0E442', 'h')) # of manipulations of other corpora, in turn
 
@@ -210,10 +210,10 @@ def embedding_figure(nets:list, # of (model, run)
     fig, axes = _grid(1, len(nets), 2.7, 3.1)
     for ax, (model, spec) in zip(axes[0], nets):
         f = features_of(model, spec, test)
-        placed, table = tsne(f.features), feature_table(f)
+        placed, mean = tsne(f.features), feature_table(f).groupby(f.videos).mean().mean() # of videos, as in tables
         for kind, (colour, marker) in looks(f.kinds).items():
             ax.scatter(*placed[f.kinds == kind].T, s=16, color=colour, marker=marker, alpha=.75, linewidths=0, label=kind)
-        ax.set_title(f'{named(spec)}\nsilhouette {table.silhouette.mean():.3f}, purity {table.knn_purity.mean():.2f}', fontsize=8)
+        ax.set_title(f'{named(spec)}\nsilhouette {mean.silhouette:.2f}, purity {mean.knn_purity:.2f}', fontsize=8)
         ax.set(xticks=[], yticks=[])
     fig.legend(*axes[0][0].get_legend_handles_labels(), loc='outside lower center', ncols=6, fontsize=8, frameon=False)
     fig.suptitle(display_view(test, f.data), fontsize=9)
@@ -241,7 +241,7 @@ def shallow_maps(model, images, # normalised [N, 3, S, S]
     mean = {b: x.mean((1, 2), keepdims=True) for b, x in total.items()}
     return {b: np.where(mean[b] > 1e-12, x/np.maximum(mean[b], 1e-12), 1.) for b, x in total.items()}
 
-# %% ../../nbs/90_reproduce/embedded.ipynb #5d346787
+# %% ../../nbs/90_reproduce/embedded.ipynb #3b6621d0
 def map_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
     "The share of every summed map inside the true mask, on fake test faces; under 'area' the share that the mask has of the face."
     fs, known, _ = with_masks(spec, test)
@@ -255,11 +255,11 @@ measures.register(map_values, 'map_inside')
 def ratio_table(values:pd.DataFrame # from `map_values`, of one run and view
                )->pd.DataFrame: # index: block
     "How strongly the mean pixel inside the mask reacts, against the mean pixel outside (MCL-17)."
-    mean = values.groupby('condition').value.mean()
+    mean = values.groupby(['condition', 'video']).value.mean().groupby('condition').mean() # of videos, as in tables
     area = mean['area']
     return pd.DataFrame({b: dict(inside=mean[b], area=area, ratio=(mean[b]/area)/((1 - mean[b])/(1 - area))) for b in BLOCKS}).T
 
-# %% ../../nbs/90_reproduce/embedded.ipynb #bb6ccd73
+# %% ../../nbs/90_reproduce/embedded.ipynb #cf41b3c1
 def one_of_each(fs, kinds)->np.ndarray: # positions in the set
     "A fake of every manipulation, by a keyed draw."
     at = chosen(fs, 1, len(fs))
@@ -285,8 +285,8 @@ def shallow_figure(nets:list, # of (model, run)
         kinds = fs.store.manifest.method.to_numpy(str)[fs.rows]
         picked += [(kinds[i], fs, i, known.masks[fs.rows[i]]) for i in one_of_each(fs, kinds)]
     fig, axes = _grid(len(picked), 1 + len(BLOCKS)*len(nets), 1.15, 1.25)
-    for row, (axs, (kind, *what)) in enumerate(zip(axes, picked)):
-        _shallow_row(axs, nets, *what, first=not row)
-        axs[0].set_ylabel(kind, fontsize=8)
+    for row, (axs, (kind, of, i, mask)) in enumerate(zip(axes, picked)):
+        _shallow_row(axs, nets, of, i, mask, first=not row)
+        axs[0].set_ylabel(f'{kind}\nmask {100*(mask > 0).mean():.0f} %', fontsize=7)
     fig.suptitle(display_view(tests[0].split(':')[0], picked[0][1].store.data), fontsize=9)
     return fig

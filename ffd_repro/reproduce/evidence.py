@@ -252,14 +252,14 @@ def cell_rows(key:RowKey, profile:str, look)->list[dict]:
 AVERAGED = (4, 8, 16) # fakes behind one averaged map (LDFnet Fig. 8)
 
 def keys_of(target:Target)->list[RowKey]:
-    "Every cell of a target, in the paper's order; what is counted or timed has one cell, whatever is swept."
+    "Every cell of a target, in the paper's order; what is counted or timed has one cell, whatever is swept, but for the sizes of a net's parts."
     keys = []
     for method, setting in target.methods:
         for metric in target.metrics:
-            fixed = METRICS[metric].unit in ('count', 'MACs', 'frames/s')
+            fixed = METRICS[metric].unit in ('count', 'MACs', 'frames/s', 'numbers')
             views = [('', '', '')] if fixed else [(tr, te, level) for tr, te in (*target.views, *target.averages) for level in target.levels]
             usual = [f'faces={n}' for n in AVERAGED] if metric == 'entropy' else ['']
-            conditions = usual if fixed or not target.swept else target.swept
+            conditions = usual if fixed and metric != 'size' or not target.swept else target.swept
             keys += [RowKey(target.paper, target.item, method, setting, *view, c, metric) for view in views for c in conditions]
     return keys
 

@@ -10,8 +10,9 @@ __all__ = ['KINDS', 'measures', 'pairs', 'middle', 'triple', 'pair_figure', 'cli
            'attended', 'wanted', 'tampered_figure', 'attention_figure', 'worst_reals', 'positions_of', 'failure_figure',
            'frontier_share', 'frontier_table']
 
-# %% ../../nbs/90_reproduce/galleries.ipynb #34e6e268
+# %% ../../nbs/90_reproduce/galleries.ipynb #7cf6b656
 import cv2
+import dataclasses
 import numpy as np
 import pandas as pd
 import torch
@@ -283,7 +284,7 @@ def inside_values(model, det:Detector, test:str, clips, marks, names, which=tupl
         rows += [('inside', name, test, v, x) for v, x in zip(names, share_inside(after, masks) - share_inside(before, masks))]
     return pd.DataFrame(rows, columns=VALUES)
 
-# %% ../../nbs/90_reproduce/galleries.ipynb #a6917bac
+# %% ../../nbs/90_reproduce/galleries.ipynb #66e5ebf2
 def authentic(spec)->tuple: # as of `drawn_clips`
     "Faces to tamper with, cut as a run's net sees them: drawn ones on a stand-in, else real ones."
     det, test = detectors[spec.method], spec.tests[0]
@@ -317,8 +318,11 @@ def attended(target:Target, profile:str, train:bool=True)->list: # of RunSpec, t
     return list(seen.values())
 
 def wanted(target:Target, profile:str)->list: # of RunSpec
-    "Every run behind a target's cells, once."
-    return list({s.id: s for key in keys_of(target) for s in specs_of(key, profile)}.values())
+    "Every run behind a target's cells, once, with all their tests."
+    found = {}
+    for s in (s for key in keys_of(target) for s in specs_of(key, profile)):
+        found[s.id] = dataclasses.replace(s, tests=tuple(sorted({*s.tests, *found.get(s.id, s).tests})))
+    return list(found.values())
 
 # %% ../../nbs/90_reproduce/galleries.ipynb #83e48c06
 def _over(ax, face, attention=None, mask=None, title=''):

@@ -392,9 +392,10 @@ def bubble_plot(target:Target, rows:pd.DataFrame):
         ax.margins(.2)
     return fig
 
-# %% ../../nbs/90_reproduce/tables.ipynb #86214a21
-def save_figure(fig, target:Target, profile:str)->str: # the file's name
-    "Keep a figure beside the results."
+# %% ../../nbs/90_reproduce/tables.ipynb #74280cc8
+def save_figure(fig, target:Target, profile:str): # the figure
+    "Keep a figure beside the results, and give it back for the page to show once."
     path = results(profile)/'figures'/target.paper/f'{target.item}.png'
     with atomic(path) as tmp: fig.savefig(tmp, dpi=110, metadata={'Software': None})
-    return path.name
+    need('matplotlib.pyplot', extra='notebook').close(fig)
+    return fig
