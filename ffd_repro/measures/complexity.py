@@ -33,12 +33,12 @@ def input_shape(side:int, # pixels
     if after < 0: raise BadSetting(f'An input cannot have {after} frames after the first.')
     return (1 + after, 3, side, side) if after else (3, side, side)
 
-# %% ../../nbs/30_measures/complexity.ipynb #bef1d1db
+# %% ../../nbs/30_measures/complexity.ipynb #36c0b23a
 def _ptflops(model, side, after=0, **kwargs):
-    "MACs by ptflops on a copy of `model`; raises `MissingExtra` or `BadSetting`."
+    "MACs by ptflops on a copy of `model` that has shapes and no values, so that counting costs next to nothing; raises `MissingExtra` or `BadSetting`."
     count = need('ptflops', extra='complexity').get_model_complexity_info
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()): # ptflops prints what it cannot do
-        macs, _ = count(copy.deepcopy(model).eval(), input_shape(side, after), as_strings=False, print_per_layer_stat=False, **kwargs)
+        macs, _ = count(copy.deepcopy(model).eval().to('meta'), input_shape(side, after), input_constructor=lambda shape: torch.empty((1, *shape), device='meta'), as_strings=False, print_per_layer_stat=False, **kwargs)
     if macs is None: raise BadSetting(f'{type(model).__name__} cannot be run at {side}x{side}.', fix='count it at the side it was built for')
     return int(macs)
 
