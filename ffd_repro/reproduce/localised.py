@@ -151,7 +151,7 @@ def mask_figure(model, spec, test:str, fakes:int=4):
             axs[0].set_ylabel(f'{name}, {what}', fontsize=7)
     return fig
 
-# %% ../../nbs/90_reproduce/localised.ipynb #2140aefe
+# %% ../../nbs/90_reproduce/localised.ipynb #dce68914
 def cam_figure(nets:list, # of (model, run)
                tests # views
               ):
@@ -164,7 +164,9 @@ def cam_figure(nets:list, # of (model, run)
             maps = cams(model, detectors[spec.method], fs, at)
             for c, word in enumerate(('real', 'fake')):
                 own, axs = fs.labels[at] == c, axes[2*i + c]
-                if not k: _tile(axs[0], fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8), f'{display_view(test, fs.store.data)}, {word}')
+                if not k:
+                    _tile(axs[0], fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8), word)
+                    axs[0].set_ylabel(display_view(test, fs.store.data).replace(' stand-in', '\nstand-in'), fontsize=6)
                 _tile(axs[1 + k], maps[own].mean(0)/2.5, f'{spec.method} {spec.setting}', 'viridis')
     return fig
 
