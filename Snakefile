@@ -35,6 +35,7 @@ rule page:
     input: lambda w: work.inputs(f"{w.paper}/{w.item}")
     output: work.page("{paper}/{item}")
     log: work.log("page", "{paper}_{item}")
+    retries: 1 # two kernels that start at once can be given the same port
     shell: "{BIN}/ffd_page '{wildcards.paper}/{wildcards.item}' --profile {PROFILE} > '{log}' 2>&1"
 
 rule report:
