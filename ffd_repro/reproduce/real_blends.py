@@ -67,7 +67,7 @@ def pair_table(file,   # CSV
         pairs[k] = at
     return pairs
 
-# %% ../../nbs/90_reproduce/real_blends.ipynb #25c27b25
+# %% ../../nbs/90_reproduce/real_blends.ipynb #ad693ed8
 def pictures(paths, people, # of the same length
              label=0)->pd.DataFrame: # as `extract` takes it
     "Single pictures as videos of one frame."
@@ -77,11 +77,12 @@ def pictures(paths, people, # of the same length
 def to_learn_from(root, # of the photographs
                   pairs:pd.DataFrame # from `pair_table`
                  )->pd.DataFrame: # as `extract` takes it
-    "The photographs of a folder without those of the pairs, in a training and a validation part that share nobody."
+    "The photographs of a folder without the people of the pairs, in a training and a validation part that share nobody."
     table = photographs(root)
     files = [Path(table.attrs['root'])/p for p in table.path]
     tested = {digest(Path(p)) for p in (*pairs.real, *pairs.fake)}
-    kept = [digest(f) not in tested for f in files]
+    seen = set(table.person[[digest(f) in tested for f in files]])
+    kept = ~table.person.isin(seen)
     found = pictures([f for f, k in zip(files, kept) if k], table.person[kept])
     return identity_split(found, (.85, .15, 0.)) # not stated: chosen because splits.hold_out takes this share
 
