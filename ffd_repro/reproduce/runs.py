@@ -109,7 +109,7 @@ def build(spec:RunSpec):
     seed_everything(spec.seed)
     return detectors[spec.method].make(spec.setting, side=side_of(spec), tiny=profile_of(spec.profile).tiny)
 
-# %% ../../nbs/90_reproduce/runs.ipynb #4c7fbe24
+# %% ../../nbs/90_reproduce/runs.ipynb #a6e280d8
 def test_part(train:str, test:str)->str: # 'test' or 'all'
     "Which part of a test view is scored."
     return 'test' if parse_view(train).corpus == parse_view(test).corpus else 'all'
@@ -118,7 +118,7 @@ def score_view(model, spec:RunSpec, test:str)->pd.DataFrame: # columns of PREDIC
     "The predictions of a trained net on one view."
     fs = faces(test, test_part(spec.train, test), spec.profile, detectors[spec.method], protocol=spec.protocol, setting=spec.setting)
     m = fs.store.manifest.iloc[fs.rows]
-    found = pd.DataFrame(dict(test=test, video=m.video.to_numpy(), frame=m.frame.to_numpy(), label=m.label.to_numpy(), score=predict(model, fs, batch=64)))
+    found = pd.DataFrame(dict(test=test, video=m.video.to_numpy(), frame=m.frame.to_numpy(), label=m.label.to_numpy(), score=predict(getattr(model, 'main', model), fs, batch=64))) # without what only draws
     if '|' in test: found = found.groupby('video', sort=False, as_index=False).agg(dict(test='first', frame='first', label='first', score='mean'))
     return found.round(dict(score=6))[PREDICTIONS]
 
