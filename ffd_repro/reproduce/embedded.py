@@ -8,7 +8,7 @@ __all__ = ['PAIRED', 'LOOKS', 'OTHERS', 'Pairs', 'view_pairs', 'spectra_code', '
            'Features', 'features_of', 'feature_table', 'feature_values', 'looks', 'named', 'embedding_figure',
            'shallow_maps', 'map_values', 'ratio_table', 'one_of_each', 'shallow_figure']
 
-# %% ../../nbs/90_reproduce/embedded.ipynb #92a9d7ea
+# %% ../../nbs/90_reproduce/embedded.ipynb #4902d274
 import json
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from ..base.contracts import REPRODUCED, parse_view
-from ..base.errors import BadSetting, need
+from ..base.errors import BadSetting
 from ..base.paths import atomic, results
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors
@@ -31,7 +31,7 @@ from ..measures.spectra import SEEN, grey, mosaic, pair_statistics, patch_of, pa
 from .data import face_store, faces, part_rows
 from .evidence import VALUES, keys_of, lookup_of, rows_path
 from .galleries import chosen, measures, share_inside
-from .localised import few, with_masks
+from .localised import few, grid, tile, with_masks
 from .provenance import code_fingerprint
 from .runs import device, test_part
 from ..systems.mclcr import BLOCKS
@@ -116,19 +116,7 @@ def sweep_of(view:str, profile:str)->pd.DataFrame: # from measures.spectra.sweep
     pairs = view_pairs(view, profile)
     return sweep(pairs.fakes, pairs.reals, pairs.videos)
 
-# %% ../../nbs/90_reproduce/embedded.ipynb #56ed7f83
-def _tile(ax, image, title='', top=None, cmap='viridis', low=0.):
-    "A picture without axes."
-    ax.imshow(image, cmap=cmap, vmin=low, vmax=top, interpolation='nearest')
-    if title: ax.set_title(title, fontsize=8, pad=3)
-    ax.set(xticks=[], yticks=[])
-
-def _grid(rows:int, columns:int, width:float=1.3, height:float=1.45):
-    plt = need('matplotlib.pyplot', extra='notebook')
-    fig, axes = plt.subplots(rows, columns, figsize=(width*columns, height*rows), squeeze=False, layout='constrained', dpi=80)
-    plt.close(fig)
-    return fig, axes
-
+# %% ../../nbs/90_reproduce/embedded.ipynb #a83300d8
 def _centred(x)->np.ndarray: # [1, n, P, P] -> [H, W]
     "Spectra laid out as their patches were, the frequency 0 of each in its middle."
     return mosaic(np.fft.fftshift(x, (-2, -1)))[0]
@@ -137,9 +125,9 @@ def _spectra_columns(columns, images, size, what): # two of axes [3]; real and f
     "Amplitude and phase of a pair at one size of patch, and their residuals."
     both = [spectra(patches(grey(image)[None], size)) for image in images]
     for k, (part, axs, residual) in enumerate(zip(('amplitude', 'phase'), columns, shown(both[1], both[0]))):
-        for ax, s in zip(axs, both): _tile(ax, _centred((np.log1p(s.amplitude), s.phase)[k]), cmap=('viridis', 'twilight')[k], low=(0., -np.pi)[k], top=(None, np.pi)[k])
+        for ax, s in zip(axs, both): tile(ax, _centred((np.log1p(s.amplitude), s.phase)[k]), cmap=('viridis', 'twilight')[k], low=(0., -np.pi)[k], top=(None, np.pi)[k])
         axs[0].set_title(f'{what}\n{part}', fontsize=8, pad=3)
-        _tile(axs[2], _centred(residual), f'residual, to {residual.max():.2f}', top=max(residual.max(), 1e-9), cmap='magma')
+        tile(axs[2], _centred(residual), f'residual, to {residual.max():.2f}', top=max(residual.max(), 1e-9), cmap='magma')
 
 def spectrum_figure(view:str, profile:str, number:int=None # of the pair; None: a keyed draw
                    ):
@@ -147,9 +135,9 @@ def spectrum_figure(view:str, profile:str, number:int=None # of the pair; None: 
     pairs = view_pairs(view, profile)
     i = int(rng('spectra', 'figure', view).integers(len(pairs.fakes))) if number is None else number
     images, side = [pairs.reals[i], pairs.fakes[i]], pairs.fakes.shape[1]
-    fig, axes = _grid(3, 5)
-    for row, (word, image) in enumerate(zip(('real', 'fake'), images)): _tile(axes[row][0], image, word)
-    _tile(axes[2][0], np.abs(grey(images[1]) - grey(images[0])), 'difference', cmap='gray')
+    fig, axes = grid(3, 5, 1.3, 1.45)
+    for row, (word, image) in enumerate(zip(('real', 'fake'), images)): tile(axes[row][0], image, word)
+    tile(axes[2][0], np.abs(grey(images[1]) - grey(images[0])), 'difference', top=None)
     _spectra_columns(axes.T[1:3], images, side, 'whole')
     _spectra_columns(axes.T[3:], images, patch_of(side), f'patches of {patch_of(side)}×{patch_of(side)}')
     fig.suptitle(display_view(view, pairs.data), fontsize=9)
@@ -190,7 +178,7 @@ def feature_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
 
 for metric in ('silhouette', 'knn_purity', 'nt_distance'): measures.register(feature_values, metric)
 
-# %% ../../nbs/90_reproduce/embedded.ipynb #22b53f01
+# %% ../../nbs/90_reproduce/embedded.ipynb #09ebb338
 LOOKS = {'real': ('#009E73', 'o'), 'DF': ('#E69F00', 's'), 'F2F': ('#0072B2', '^'), 'FS': ('#CC79A7', 'D'), 'NT': ('#000000', 'X')}
 OTHERS = (('#D55E00', 'v'), ('#56B4E9', 'P'), ('#F0E442', 'h')) # of manipulations of other corpora, in turn
 
@@ -208,7 +196,7 @@ def embedding_figure(nets:list, # of (model, run)
                      test:str # a view
                     ):
     "The t-SNE of every net's features, side by side (MC-LCR Fig. 7)."
-    fig, axes = _grid(1, len(nets), 2.7, 3.1)
+    fig, axes = grid(1, len(nets), 2.7, 3.1)
     for ax, (model, spec) in zip(axes[0], nets):
         f = features_of(model, spec, test)
         placed, mean = tsne(f.features), feature_table(f).groupby(f.videos).mean().mean() # of videos, as in tables
@@ -258,7 +246,7 @@ def ratio_table(values:pd.DataFrame # from `map_values`, of one run and view
     area = mean['area']
     return pd.DataFrame({b: dict(inside=mean[b], area=area, ratio=(mean[b]/area)/((1 - mean[b])/(1 - area))) for b in BLOCKS}).T
 
-# %% ../../nbs/90_reproduce/embedded.ipynb #cf41b3c1
+# %% ../../nbs/90_reproduce/embedded.ipynb #424811a2
 def one_of_each(fs, kinds)->np.ndarray: # positions in the set
     "A fake of every manipulation, by a keyed draw."
     at = chosen(fs, 1, len(fs))
@@ -266,13 +254,13 @@ def one_of_each(fs, kinds)->np.ndarray: # positions in the set
 
 def _shallow_row(axs, nets, fs, i, mask, first:bool):
     "A fake with its mask, and its maps by every net."
-    _tile(axs[0], fs.store.faces[fs.rows[i]], 'fake, mask' if first else '')
+    tile(axs[0], fs.store.faces[fs.rows[i]], 'fake, mask' if first else '')
     for colour, width in (('white', 1.8), ('#D55E00', .9)): axs[0].contour(mask > 0, [.5], colors=colour, linewidths=width)
     for k, (model, spec) in enumerate(nets):
         one = FaceSet(fs.store, fs.rows[[i]], mean=detectors[spec.method].mean, std=detectors[spec.method].std).images(np.arange(1))
         for ax, (b, maps) in zip(axs[1 + len(BLOCKS)*k:], shallow_maps(model, one).items()):
             inside = f'{100*share_inside(maps, mask[None] > 0)[0]:.0f} % inside'
-            _tile(ax, maps[0], f'{named(spec)}\n{b}: {inside}' if first else inside)
+            tile(ax, maps[0], f'{named(spec)}\n{b}: {inside}' if first else inside, 'viridis', top=None)
 
 def shallow_figure(nets:list, # of (model, run)
                    tests # views
@@ -283,7 +271,7 @@ def shallow_figure(nets:list, # of (model, run)
         fs, known, _ = with_masks(nets[0][1], test)
         kinds = fs.store.manifest.method.to_numpy(str)[fs.rows]
         picked += [(kinds[i], fs, i, known.masks[fs.rows[i]]) for i in one_of_each(fs, kinds)]
-    fig, axes = _grid(len(picked), 1 + len(BLOCKS)*len(nets), 1.15, 1.25)
+    fig, axes = grid(len(picked), 1 + len(BLOCKS)*len(nets))
     for row, (axs, (kind, of, i, mask)) in enumerate(zip(axes, picked)):
         _shallow_row(axs, nets, of, i, mask, first=not row)
         axs[0].set_ylabel(f'{kind}\nmask {100*(mask > 0).mean():.0f} %', fontsize=7)

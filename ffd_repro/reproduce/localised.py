@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'with_masks', 'drawings', 'truth_of', 'drawn_values', 'dissimilarity_values', 'cams', 'cam_values', 'few',
-           'apart', 'distance_values', 'mask_figure', 'cam_figure', 'blend_set', 'making_figure', 'kinds_figure',
-           'parts_figure']
+           'apart', 'distance_values', 'tile', 'grid', 'mask_figure', 'cam_figure', 'blend_set', 'making_figure',
+           'kinds_figure', 'parts_figure']
 
 # %% ../../nbs/90_reproduce/localised.ipynb #f48f85d6
 import numpy as np
@@ -125,16 +125,17 @@ def distance_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
 measures.register(cam_values, 'cam_inside')
 measures.register(distance_values, 'cam_distance');
 
-# %% ../../nbs/90_reproduce/localised.ipynb #5cbb73c6
-def _tile(ax, image, title='', cmap=None):
+# %% ../../nbs/90_reproduce/localised.ipynb #ffe97c5c
+def tile(ax, image, title='', cmap='gray', low=0., top=1.): # top=None: the largest value
     "A picture without axes."
-    ax.imshow(image, cmap=cmap, vmin=0 if cmap else None, vmax=1 if cmap else None)
-    ax.set_title(title, fontsize=7, pad=2)
+    ax.imshow(image, cmap=cmap, vmin=low, vmax=top, interpolation='nearest')
+    if title: ax.set_title(title, fontsize=7, pad=2)
     ax.set(xticks=[], yticks=[])
 
-def _grid(rows:int, columns:int):
+def grid(rows:int, columns:int, width:float=1.15, height:float=1.25): # of a tile, inches
+    "A figure and its axes [rows, columns]."
     plt = need('matplotlib.pyplot', extra='notebook')
-    fig, axes = plt.subplots(rows, columns, figsize=(1.15*columns, 1.25*rows), squeeze=False, layout='constrained', dpi=60)
+    fig, axes = plt.subplots(rows, columns, figsize=(width*columns, height*rows), squeeze=False, layout='constrained', dpi=70)
     plt.close(fig)
     return fig, axes
 
@@ -143,20 +144,20 @@ def mask_figure(model, spec, test:str, fakes:int=4):
     fs, known, _ = with_masks(spec, test)
     at = np.concatenate([chosen(fs, 0, 2), chosen(fs, 1, fakes)])
     found, masks = drawings(model, fs.images(at)), known.masks[fs.rows[at]]
-    fig, axes = _grid(1 + 2*len(found), len(at))
-    for j, i in enumerate(at): _tile(axes[0][j], fs.store.faces[fs.rows[i]], ('real', 'fake')[fs.labels[i]])
+    fig, axes = grid(1 + 2*len(found), len(at))
+    for j, i in enumerate(at): tile(axes[0][j], fs.store.faces[fs.rows[i]], ('real', 'fake')[fs.labels[i]])
     for k, (name, logits) in enumerate(found.items()):
         for what, images, axs in (('true', truth_of(name, masks, logits.shape[2:])/255, axes[1 + 2*k]), ('drawn', logits.sigmoid().numpy()[:, 0], axes[2 + 2*k])):
-            for ax, image in zip(axs, images): _tile(ax, image, cmap='gray')
+            for ax, image in zip(axs, images): tile(ax, image)
             axs[0].set_ylabel(f'{name}, {what}', fontsize=7)
     return fig
 
-# %% ../../nbs/90_reproduce/localised.ipynb #dce68914
+# %% ../../nbs/90_reproduce/localised.ipynb #5a25aa61
 def cam_figure(nets:list, # of (model, run)
                tests # views
               ):
     "The mean test face of each class and the mean Grad-CAM of every net, a row a view."
-    fig, axes = _grid(2*len(tests), 1 + len(nets))
+    fig, axes = grid(2*len(tests), 1 + len(nets))
     for i, test in enumerate(tests):
         for k, (model, spec) in enumerate(nets):
             fs = faces(test, test_part(spec.train, test), spec.profile, detectors[spec.method], protocol=spec.protocol, setting=spec.setting)
@@ -165,12 +166,12 @@ def cam_figure(nets:list, # of (model, run)
             for c, word in enumerate(('real', 'fake')):
                 own, axs = fs.labels[at] == c, axes[2*i + c]
                 if not k:
-                    _tile(axs[0], fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8), word)
+                    tile(axs[0], fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8), word)
                     axs[0].set_ylabel(display_view(test, fs.store.data).replace(' stand-in', '\nstand-in'), fontsize=6)
-                _tile(axs[1 + k], maps[own].mean(0)/2.5, f'{spec.method} {spec.setting}', 'viridis')
+                tile(axs[1 + k], maps[own].mean(0)/2.5, f'{spec.method} {spec.setting}', 'viridis')
     return fig
 
-# %% ../../nbs/90_reproduce/localised.ipynb #c3e79da3
+# %% ../../nbs/90_reproduce/localised.ipynb #bb8c12a7
 def blend_set(view:str, profile:str, kind:int=None, seed:int=0)->BlendSet: # kind: 1 (Real, Real), 2 (Fake, Real); None: all, in equal shares
     "Training faces with their blends."
     det, v = detectors['bigarts'], parse_view(view)
@@ -185,25 +186,25 @@ def _some(bs, n:int, label:int=1)->np.ndarray: # positions
 
 def making_figure(view:str, profile:str, each:int=3):
     "Donor, picture that it is glued into, region, outline and result (BiG-Arts Fig. 4)."
-    fig, axes = _grid(2*each, 5)
+    fig, axes = grid(2*each, 5)
     for k, kind in enumerate(('real_real', 'fake_real')):
         bs = blend_set(view, profile, 1 + k)
         at = _some(bs, each)
         images, masks = bs.pixels(at)
         for axs, made, image, mask in zip(axes[each*k:], bs.plan(at), images, masks):
             pictures = bs.store.faces[made.source], bs.store.faces[made.target], mask[0], mask[1], image
-            for ax, picture, title in zip(axs, pictures, ('source A', 'target B', '$M_{In}$', '$M_{Ex}$', kind.replace('_', ', '))): _tile(ax, picture, title, 'gray' if picture.ndim == 2 else None)
+            for ax, picture, title in zip(axs, pictures, ('source A', 'target B', '$M_{In}$', '$M_{Ex}$', kind.replace('_', ', '))): tile(ax, picture, title)
     return fig
 
 def kinds_figure(view:str, profile:str, each:int=2):
     "The four kinds of training face with their masks (BiG-Arts Fig. 5)."
     kinds = [('real', 0, 0), ('(Real, Real)', 1, 1), ('fake', 0, 1), ('(Fake, Real)', 2, 1)] # title, kind of blend, label
-    fig, axes = _grid(len(kinds), 3*each)
+    fig, axes = grid(len(kinds), 3*each)
     for axs, (title, kind, label) in zip(axes, kinds):
         bs = blend_set(view, profile, kind)
         images, masks = bs.pixels(_some(bs, each, label))
         for j, (image, mask) in enumerate(zip(images, masks)):
-            for ax, picture, what in zip(axs[3*j:], (image, *mask), (title, '$M_{In}$', '$M_{Ex}$')): _tile(ax, picture, what, 'gray' if picture.ndim == 2 else None)
+            for ax, picture, what in zip(axs[3*j:], (image, *mask), (title, '$M_{In}$', '$M_{Ex}$')): tile(ax, picture, what)
     return fig
 
 def parts_figure(view:str, profile:str, each:int=3):
@@ -213,8 +214,8 @@ def parts_figure(view:str, profile:str, each:int=3):
     fakes = FaceSet(store, part_rows(store.manifest, v, 'test'))
     rows, pairs = fakes.rows[chosen(fakes, 1, 4*each)], pair_rows(store)
     made = {part: partial_faces(store, rows, part) for part in PARTS}
-    fig, axes = _grid(each, 2 + len(PARTS))
+    fig, axes = grid(each, 2 + len(PARTS))
     for i, axs in enumerate(axes):
         row = made[PARTS[0]].rows[i]
-        for ax, picture, title in zip(axs, (store.faces[pairs[row]], store.faces[row], *(m.images[i] for m in made.values())), ('real', 'fake', *made)): _tile(ax, picture, title)
+        for ax, picture, title in zip(axs, (store.faces[pairs[row]], store.faces[row], *(m.images[i] for m in made.values())), ('real', 'fake', *made)): tile(ax, picture, title)
     return fig
