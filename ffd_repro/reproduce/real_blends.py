@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['NAMES', 'GREY', 'RECIPES', 'FACES', 'QUALITY', 'PAIRED', 'VIEW', 'SCORES', 'RECORD', 'pair_table', 'pictures',
            'to_learn_from', 'usable', 'cut_pictures', 'frozen', 'sets', 'learn', 'judged', 'spread', 'in_order',
-           'by_persona', 'paired_pictures', 'paired_frames', 'trained_on', 'on_frames', 'on_photographs', 'kept_in',
-           'experiment', 'read_scores', 'ffd_real_blends']
+           'by_persona', 'paired_pictures', 'paired_frames', 'trained_on', 'on_frames', 'cut_both', 'on_photographs',
+           'kept_in', 'experiment', 'read_scores', 'ffd_real_blends']
 
-# %% ../../nbs/90_reproduce/real_blends.ipynb #18bf19e4
+# %% ../../nbs/90_reproduce/real_blends.ipynb #8f8a6ce7
 import copy
 import dataclasses
 import json
@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 from pathlib import Path
 from fastcore.script import Param, call_parse
+from joblib import Parallel, delayed
+from tqdm.auto import tqdm
 from ..base.contracts import Recipe, parse_view
 from ..base.errors import BadFile, BadSetting, FFDError, MissingData, lookup
 from ..base.paths import atomic, cache, digest, results, shown
@@ -193,7 +195,7 @@ def paired_frames(said:pd.DataFrame, # of `judged`
     rows = [dict(test=test, data=store.data, persona=m.method[i], group=m.target[i], pair=n, label=label, score=score[row], seed=said.seed.iloc[0]) for n, (i, r) in enumerate(both) for label, row in ((0, r), (1, i))]
     return pd.DataFrame(rows, columns=PAIRED)
 
-# %% ../../nbs/90_reproduce/real_blends.ipynb #ad865b29
+# %% ../../nbs/90_reproduce/real_blends.ipynb #a559203f
 VIEW = 'FF++-HQ' # whose people are drawn where it is not on this machine
 
 def trained_on(store:FaceStore, train_rows, val_rows, profile:str, seed:int, pretrained=False)->tuple: # net, facts
@@ -201,7 +203,7 @@ def trained_on(store:FaceStore, train_rows, val_rows, profile:str, seed:int, pre
     m, start = store.manifest.iloc[train_rows], time.time()
     asked = json.dumps([pretrained, str(lookup('profile', profile, RECIPES)), code_fingerprint('ffd_repro.reproduce.real_blends'), *m.video, *map(int, m.frame)])
     home = cache()/'real_blends'/profile/f'{seed}-{digest(asked)[:8]}'
-    model, history = learn(store, train_rows, val_rows, profile, seed, home, pretrained)
+    model, history = learn(store, train_rows, val_rows, profile, seed, home, pretrained, progress=False)
     save_weights(home/'weights.safetensors', model, detector='bigarts', setting='full', side=store.side)
     return model, dict(seed=seed, faces=len(m), people=m.target.nunique(), steps=len(history.steps), val_auc=round(max(e['val_auc'] for e in history.epochs), 4), wall_s=round(time.time()-start))
 
@@ -213,24 +215,30 @@ def on_frames(profile:str, seed:int, pretrained=False)->tuple: # PAIRED, facts
     model, facts = trained_on(store, *rows, profile, seed, pretrained)
     return paired_frames(judged(model, store, part_rows(store.manifest, v, 'test', 'balance=all'), seed=seed), store, VIEW), dict(facts, test=VIEW, data=store.data)
 
-def on_photographs(root, pairs:pd.DataFrame, profile:str, seed:int, pretrained=False, workers=2)->tuple: # PAIRED, facts
-    "Learn from photographs, judge the pairs."
+def cut_both(root, pairs:pd.DataFrame, profile:str, workers:int=1)->tuple: # two FaceStores: photographs, pairs
+    "The faces that are learnt from and those that are judged."
     once, side = pairs.drop_duplicates('real'), profile_of(profile).side
     cut = lambda what, manifest: cut_pictures(manifest, side, cache()/'real_blends'/profile/f'{what}-{digest(manifest.to_csv())[:8]}', workers)
-    store = cut('photographs', to_learn_from(root, pairs))
-    test = cut('pairs', pd.concat([pictures(once.real, once.persona), pictures(pairs.fake, pairs.persona, 1)], ignore_index=True))
+    test = pd.concat([pictures(once.real, once.persona), pictures(pairs.fake, pairs.persona, 1)], ignore_index=True)
+    return cut('photographs', to_learn_from(root, pairs)), cut('pairs', test)
+
+def on_photographs(root, pairs:pd.DataFrame, profile:str, seed:int, pretrained=False)->tuple: # PAIRED, facts
+    "Learn from photographs, judge the pairs."
+    store, test = cut_both(root, pairs, profile)
     rows = [np.flatnonzero(usable(store)&(store.manifest.split==part).to_numpy()) for part in ('train', 'val')]
     model, facts = trained_on(store, *rows, profile, seed, pretrained)
     return paired_pictures(judged(model, test, seed=seed), pairs), dict(facts, test='real swaps', data='real', photographs=len(store.meta['skipped'])+len(store))
 
-# %% ../../nbs/90_reproduce/real_blends.ipynb #2485a06e
+# %% ../../nbs/90_reproduce/real_blends.ipynb #a0a72101
 SCORES, RECORD = 'scores.csv', 'record.json'
 def kept_in(profile:str)->Path: return results(profile)/'real_blends'
 
 def experiment(root, pairs:pd.DataFrame, profile:str, seeds, pretrained=False, workers:int=2)->Path: # folder of the scores
-    "Both worlds with every seed; writes scores and a record, no picture and no path."
-    start, made = time.time(), []
-    for seed in seeds: made += [on_photographs(root, pairs, profile, seed, pretrained, workers), on_frames(profile, seed, pretrained)]
+    "Both worlds with every seed, `workers` trainings at a time; writes scores and a record, no picture and no path."
+    start, v = time.time(), parse_view(VIEW)
+    cut_both(root, pairs, profile, workers); face_store(v.corpus, v.quality, profile) # once, before the trainings ask for them
+    jobs = [job for s in seeds for job in (delayed(on_photographs)(root, pairs, profile, s, pretrained), delayed(on_frames)(profile, s, pretrained))]
+    made = list(tqdm(Parallel(n_jobs=workers, return_as='generator')(jobs), 'trainings', len(jobs)))
     record = dict(profile=profile, side=profile_of(profile).side, pretrained=pretrained, recipe=dataclasses.asdict(RECIPES[profile]), trainings=[f for _, f in made], pairs=len(pairs),
                   personas=pairs.persona.nunique(), code=code_fingerprint('ffd_repro.reproduce.real_blends'), wall_s=round(time.time()-start), **surroundings())
     with atomic(kept_in(profile)/SCORES) as tmp: pd.concat([p for p, _ in made]).to_csv(tmp, index=False)
@@ -242,14 +250,14 @@ def read_scores(profile:str)->tuple: # PAIRED, record
     if not (kept_in(profile)/RECORD).exists(): raise MissingData('The experiment on real swaps was not made at this size.', kept_in(profile), f'ffd_real_blends PHOTOGRAPHS --pairs TABLE --profile {profile}')
     return pd.read_csv(kept_in(profile)/SCORES, dtype=dict(persona=str, group=str)), json.loads((kept_in(profile)/RECORD).read_text())
 
-# %% ../../nbs/90_reproduce/real_blends.ipynb #39f95b9d
+# %% ../../nbs/90_reproduce/real_blends.ipynb #4da9ac54
 @call_parse
 def ffd_real_blends(photographs:Param('folder of photographs: <person>/<image>, or with a manifest.csv; LFW is fetched when empty', str, opt=False, nargs='?')='',
                     pairs:Param('CSV of forgeries and their originals: fake, real, persona', str)='',
                     profile:Param('size of the work: smoke, small or paper', str)='small',
                     seeds:Param('random seeds, separated by commas', str)='7,8,9',
                     pretrained:Param('begin with ImageNet weights, which are fetched', bool)=False,
-                    workers:Param('processes that cut faces', int)=2):
+                    workers:Param('trainings at a time, and processes that cut faces', int)=2):
     "Train BiG-Arts on blends of real photographs, judge real face swaps, and compare with the stand-in. A run that was stopped goes on where it was."
     load('systems')
     try:
