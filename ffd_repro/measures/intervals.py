@@ -55,7 +55,7 @@ def weighted_scores(metric:str, labels:np.ndarray, scores:np.ndarray, weights:np
     keep = [w > 0 for w in weights]
     return np.array([score(metric, labels[k], scores[k], w[k]) for w, k in zip(weights, keep)])
 
-# %% ../../nbs/30_measures/intervals.ipynb #9015d566
+# %% ../../nbs/30_measures/intervals.ipynb #4622f0c5
 def replicates_of(predictions:pd.DataFrame, # of one seed, one test set
                   metric:str, level:str, n:int, seed:int)->np.ndarray: # [n]
     "Bootstrap replicates of one trained detector; raises `BadSetting` for several test sets."
@@ -64,17 +64,17 @@ def replicates_of(predictions:pd.DataFrame, # of one seed, one test set
     tests = units.test.unique()
     if len(tests) != 1: raise BadSetting(f'A bootstrap is over one test set, not {list(tests)}.', fix="filter the predictions by `test`")
     labels = units.groupby('video', sort=True).label.first()
-    counts = resample(labels, n, seed, tests[0])
+    counts = resample(labels, n, seed, tests[0].partition('|')[0]) # treated faces are of the same videos
     return weighted_scores(metric, units.label.to_numpy(), units.score.to_numpy(), counts[:, labels.index.get_indexer(units.video)])
 
-# %% ../../nbs/30_measures/intervals.ipynb #f407f74a
+# %% ../../nbs/30_measures/intervals.ipynb #9a81c754
 def bootstrap(predictions_by_seed:dict, # training seed -> predictions of one test set
               metric:str, # a key of `SCORERS`
               level:str='video', # 'frame' or 'video'
               n:int=500, # replicates
               seed:int=0 # of the resampling
              )->np.ndarray: # [n], replicates of the mean over seeds
-    "Replicates over videos and seeds; equal draws for equal test sets, so differences are paired."
+    "Replicates over videos and seeds; equal draws for equal test sets, treated or not, so differences are paired."
     if not predictions_by_seed: raise BadSetting('There are no predictions to resample.', fix='train at least one seed')
     seeds = sorted(predictions_by_seed)
     sets = {frozenset(predictions_by_seed[s].video) for s in seeds}
