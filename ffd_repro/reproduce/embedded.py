@@ -6,7 +6,7 @@
 __all__ = ['PAIRED', 'LOOKS', 'OTHERS', 'Pairs', 'view_pairs', 'spectra_code', 'spectra_path', 'measure_spectra', 'kept_spectra',
            'spectrum_values', 'spectrum_replicates', 'look_of', 'spectrum_rows', 'sweep_of', 'spectrum_figure',
            'Features', 'features_of', 'feature_table', 'feature_values', 'looks', 'named', 'embedding_figure',
-           'shallow_maps', 'map_values', 'ratio_table', 'one_of_each', 'shallow_figure']
+           'summed_maps', 'map_values', 'ratio_table', 'one_of_each', 'shallow_figure']
 
 # %% ../../nbs/90_reproduce/embedded.ipynb #4902d274
 import json
@@ -208,7 +208,7 @@ def embedding_figure(nets:list, # of (model, run)
     fig.suptitle(display_view(test, f.data), fontsize=9)
     return fig
 
-# %% ../../nbs/90_reproduce/embedded.ipynb #66b8f33f
+# %% ../../nbs/90_reproduce/embedded.ipynb #702487eb
 def _blocks(model)->dict: # name -> module
     "The paper's first three blocks of the Xception in a net."
     found = {b: [m for name, m in model.named_modules() if name.split('.')[-1] == layer] for b, layer in BLOCKS.items()}
@@ -216,7 +216,7 @@ def _blocks(model)->dict: # name -> module
     return {b: ms[0] for b, ms in found.items()}
 
 @torch.inference_mode()
-def shallow_maps(model, images, # normalised [N, 3, S, S]
+def summed_maps(model, images, # normalised [N, 3, S, S]
                  batch:int=32)->dict: # 'b1', 'b2', 'b3' -> [N, h, w], of mean 1; of ones where there is nothing
     "The summed feature maps of the first three blocks."
     kept = {b: [] for b in BLOCKS}
@@ -228,13 +228,13 @@ def shallow_maps(model, images, # normalised [N, 3, S, S]
     mean = {b: x.mean((1, 2), keepdims=True) for b, x in total.items()}
     return {b: np.where(mean[b] > 1e-12, x/np.maximum(mean[b], 1e-12), 1.) for b, x in total.items()}
 
-# %% ../../nbs/90_reproduce/embedded.ipynb #3b6621d0
+# %% ../../nbs/90_reproduce/embedded.ipynb #023353bc
 def map_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
     "The share of every summed map inside the true mask, on fake test faces; under 'area' the share that the mask has of the face."
     fs, known, _ = with_masks(spec, test)
     at = np.flatnonzero(fs.labels == 1)
     masks, videos = known.masks[fs.rows[at]] > 0, fs.store.manifest.video.iloc[fs.rows[at]]
-    shares = {b: share_inside(maps, masks) for b, maps in shallow_maps(model, fs.images(at)).items()} | dict(area=masks.mean((1, 2)))
+    shares = {b: share_inside(maps, masks) for b, maps in summed_maps(model, fs.images(at)).items()} | dict(area=masks.mean((1, 2)))
     return pd.DataFrame([('map_inside', b, test, v, x) for b, share in shares.items() for v, x in zip(videos, share)], columns=VALUES)
 
 measures.register(map_values, 'map_inside')
@@ -246,7 +246,7 @@ def ratio_table(values:pd.DataFrame # from `map_values`, of one run and view
     area = mean['area']
     return pd.DataFrame({b: dict(inside=mean[b], area=area, ratio=(mean[b]/area)/((1 - mean[b])/(1 - area))) for b in BLOCKS}).T
 
-# %% ../../nbs/90_reproduce/embedded.ipynb #424811a2
+# %% ../../nbs/90_reproduce/embedded.ipynb #73a704bc
 def one_of_each(fs, kinds)->np.ndarray: # positions in the set
     "A fake of every manipulation, by a keyed draw."
     at = chosen(fs, 1, len(fs))
@@ -258,7 +258,7 @@ def _shallow_row(axs, nets, fs, i, mask, first:bool):
     for colour, width in (('white', 1.8), ('#D55E00', .9)): axs[0].contour(mask > 0, [.5], colors=colour, linewidths=width)
     for k, (model, spec) in enumerate(nets):
         one = FaceSet(fs.store, fs.rows[[i]], mean=detectors[spec.method].mean, std=detectors[spec.method].std).images(np.arange(1))
-        for ax, (b, maps) in zip(axs[1 + len(BLOCKS)*k:], shallow_maps(model, one).items()):
+        for ax, (b, maps) in zip(axs[1 + len(BLOCKS)*k:], summed_maps(model, one).items()):
             inside = f'{100*share_inside(maps, mask[None] > 0)[0]:.0f} % inside'
             tile(ax, maps[0], f'{named(spec)}\n{b}: {inside}' if first else inside, 'viridis', top=None)
 
