@@ -83,7 +83,7 @@ TABLES = (
     target('table-8', 'robustness_curve', 'Videos compressed again', BIG, same(CELEB), claims=(19, 20), conditions={f'CRF={q}': ('', '', f'crf={q}') for q in CRF},
            note='The test videos are encoded again by x264 at a constant rate factor; the training is that of Table 1.'))
 
-# %% ../../nbs/80_claims/bigarts.ipynb #bbfc04ad
+# %% ../../nbs/80_claims/bigarts.ipynb #170a2bc7
 NO_UNIT = (('noise without a unit', 'both readings, of values in 0 … 1 and in 0 … 255', 'a flat curve fits the second only (E-BIG14)'),)
 PANELS = {'a': ('JPEG', 'JPEG compression', 21), 'b': ('blur', 'Gaussian blur of 3×3 pixels', 22), 'c': ('scale', 'Faces shrunk and enlarged again', 23), 'd': ('noise', 'Additive Gaussian noise', 24)}
 FIGURES = (
@@ -99,7 +99,8 @@ FIGURES = (
 
 REAL = Target('bigarts/real-forgeries', 'real_forgeries', 'Real face swaps, learnt from blended photographs alone', (), (), (), departures=(
     ('no paper has this experiment', 'photographs of the reader, blended into each other, and swaps beside their originals', 'the corpora of the papers are gated, and a score on drawings says nothing about a real forgery'),
-    ('three kinds of training fakes', '(Real, Real) alone', 'it is the kind that needs no forgery')), note='Made by ffd_real_blends, not by make reproduce: the pictures are the reader\'s own.')
+    ('three kinds of training fakes', '(Real, Real) alone', 'it is the kind that needs no forgery'),
+    ('faces as they are', 'mirrored half of the time, beside the JPEG of the recipe', 'photographs are few')), note='Made by ffd_real_blends, not by make reproduce: the pictures are the reader\'s own.')
 
 for t in (*TABLES, *FIGURES, REAL): targets.register(t)
 
