@@ -229,9 +229,9 @@ def on_photographs(root, pairs:pd.DataFrame, profile:str, seed:int, pretrained=F
     model, facts = trained_on(store, *rows, profile, seed, pretrained)
     return paired_pictures(judged(model, test, seed=seed), pairs), dict(facts, test='real swaps', data='real', photographs=len(store.meta['skipped'])+len(store))
 
-# %% ../../nbs/90_reproduce/real_blends.ipynb #a0a72101
+# %% ../../nbs/90_reproduce/real_blends.ipynb #81f48c11
 SCORES, RECORD = 'scores.csv', 'record.json'
-def kept_in(profile:str)->Path: return results(profile)/'real_blends'
+def kept_in(profile:str)->Path: return results(profile)/'real_blends'/profile
 
 def experiment(root, pairs:pd.DataFrame, profile:str, seeds, pretrained=False, workers:int=2)->Path: # folder of the scores
     "Both worlds with every seed, `workers` trainings at a time; writes scores and a record, no picture and no path."
