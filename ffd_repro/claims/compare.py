@@ -4,18 +4,18 @@
 
 # %% auto #0
 __all__ = ['OURS', 'COMPARISON', 'TOLERANCE', 'REFUTED', 'NO_OURS', 'CLAIMS', 'ORDER', 'INTRO', 'summary', 'measured',
-           'why_missing', 'judge_size', 'judge_score', 'verdict', 'compare', 'points', 'effect_text', 'reading',
-           'claim_row', 'relations_table', 'markdown_table', 'headline', 'shown_row', 'compared', 'missing_table',
-           'stale_table', 'section', 'claims_shown', 'report_markdown', 'write_comparison']
+           'why_missing', 'judge_size', 'judge_score', 'verdict', 'compare', 'points', 'effect_text', 'doubt',
+           'reading', 'claim_row', 'relations_table', 'markdown_table', 'headline', 'shown_row', 'compared',
+           'missing_table', 'stale_table', 'section', 'claims_shown', 'report_markdown', 'write_comparison']
 
-# %% ../../nbs/80_claims/compare.ipynb #3c8cdce1
+# %% ../../nbs/80_claims/compare.ipynb #a05bbb02
 import numpy as np
 import pandas as pd
 from ..base.contracts import METRICS, REPORTED, REPRODUCED, ROW_KEY, show_value
 from ..base.paths import atomic, results
 from ..base.registry import detectors, targets
 from .names import BASELINES, PAPERS, SYSTEMS, display, display_view
-from .relations import RowKey, here, judge, on_printed, read_as, relations, tally
+from .relations import RowKey, here, judge, never, on_printed, read_as, relations, tally
 from .reported import half_unit, printed_values, reported
 
 # %% ../../nbs/80_claims/compare.ipynb #a0a5f5fc
@@ -123,7 +123,13 @@ def effect_text(j)->str: # of the worst comparison of a judgement
     ends = f' [{points(metric, w.lo)}, {points(metric, w.hi)}]' if w.lo != w.hi else ''
     return f'{w.text}: {points(metric, w.effect)}{ends}'
 
-# %% ../../nbs/80_claims/compare.ipynb #8b1d2b27
+# %% ../../nbs/80_claims/compare.ipynb #0ec04671
+def doubt(j)->str: # of an undecided judgement
+    "Why comparisons decide nothing."
+    few = sum(o.few for o in j.outcomes)
+    if few: return f'trainings that the profile asks for are missing behind {few} of {j.n} comparison{"s"*(j.n > 1)}'
+    return f'{j.of("undecided")} of {j.n} intervals include zero, none contradicts it'
+
 def reading(ours, # a judgement on our replicates
             paper:str # of `on_printed`: 'YES (6/6)'
            )->str:
@@ -135,16 +141,16 @@ def reading(ours, # a judgement on our replicates
     there = 'not checkable on the printed numbers' if paper == 'not checkable' else f'on the printed numbers: {paper}'
     return {'relation holds': f'It holds here in every comparison{partly}; {there}.',
             'relation fails': f'It does not hold here: {ours.of("fails")} of {ours.n} comparisons point the other way{partly}; {there}.',
-            'undecided': f'Undecided here: {ours.of("undecided")} of {ours.n} intervals include zero, none contradicts it{partly}; {there}.',
+            'undecided': f'Undecided here: {doubt(ours)}{partly}; {there}.',
             'not comparable': f'A measured value is not a number; {there}.',
             'not run': f'Missing here: {", ".join(missing)}; {so_far}; {there}.'}[ours.verdict]
 
-# %% ../../nbs/80_claims/compare.ipynb #4498235c
+# %% ../../nbs/80_claims/compare.ipynb #a8863ce4
 CLAIMS = ['claim', 'target', 'text', 'source', 'stated', 'paper', 'paper_k', 'paper_n', 'ours', 'holds', 'fails', 'undecided', 'not_run', 'n', 'verdict', 'effect', 'lo', 'hi', 'worst', 'reading']
 
-def claim_row(r, on_paper, on_ours, data:str)->list: # values of CLAIMS
+def claim_row(r, on_paper, on_ours, data:str, few=never)->list: # values of CLAIMS
     "One claim, judged on the printed numbers and on ours."
-    p, o = judge(r, on_paper), judge(r, on_ours, data)
+    p, o = judge(r, on_paper), judge(r, on_ours, data, few)
     w, seen = o.worst, p.n - p.of('not run')
     ends = (w.effect, w.lo, w.hi) if w else (np.nan,)*3
     return [r.name, r.target, r.claim, r.source, 'stated' if r.stated else 'derived', on_printed(p), p.k, seen, tally(o), *(o.of(s) for s in ('holds', 'fails', 'undecided', 'not run')), o.n, o.verdict,
@@ -152,11 +158,12 @@ def claim_row(r, on_paper, on_ours, data:str)->list: # values of CLAIMS
 
 def relations_table(replicates, # our row key -> replicates, a number, or None
                     data:str='stand-in', # where our faces came from
-                    names=None # of relations; all by default
+                    names=None, # of relations; all by default
+                    few=never # our row key -> whether trainings are missing
                    )->pd.DataFrame: # columns of CLAIMS
     "Every claim with both judgements."
     on_paper = printed_values(reported()).get
-    return pd.DataFrame([claim_row(relations[n], on_paper, here(replicates), data) for n in (relations if names is None else names)], columns=CLAIMS)
+    return pd.DataFrame([claim_row(relations[n], on_paper, here(replicates), data, here(few)) for n in (relations if names is None else names)], columns=CLAIMS)
 
 # %% ../../nbs/80_claims/compare.ipynb #7c56cb41
 def markdown_table(df:pd.DataFrame)->str:
@@ -198,12 +205,12 @@ def stale_table(comparison:pd.DataFrame)->pd.DataFrame:
     rows = comparison[comparison.status == 'stale']
     return rows.groupby(['paper', 'item', 'method', 'setting', 'profile'], sort=False).size().rename('numbers').reset_index()
 
-# %% ../../nbs/80_claims/compare.ipynb #42477ff0
+# %% ../../nbs/80_claims/compare.ipynb #19a5b38d
 INTRO = '''Derived from `results/reported` and `results/reproduced`; change those, never this file.
 
 A number **matches** when it agrees within the printed rounding (sizes) or lies in our interval (scores of real corpora), and **differs** otherwise. Scores of stand-in faces are
 **not comparable** with printed ones: they only decide claims, through differences with 95 % intervals over videos and seeds. A claim **holds** when every one of its comparisons does,
-**fails** when one of them lies wholly on the other side, and is **undecided** when intervals include zero.'''
+**fails** when one of them lies wholly on the other side, and is **undecided** when intervals include zero, or when a number rests on fewer trainings than the profile has seeds.'''
 
 def section(title:str, df:pd.DataFrame, empty:str)->str:
     "A heading with a table, or a sentence where there is none."

@@ -6,7 +6,7 @@
 __all__ = ['RowKey', 'HIGHEST', 'LEAST', 'AVERAGE', 'RANGE', 'TOTAL', 'TIE', 'NO_VIEW', 'relations', 'VERDICTS', 'TRAIN_HERE',
            'TEST_HERE', 'Term', 'Const', 'term', 'Cell', 'Op', 'Many', 'many', 'over', 'best_of', 'worst_of', 'mean',
            'span', 'First', 'first_of', 'Comparison', 'chain', 'steps', 'near', 'count', 'available', 'Outcome',
-           'decide', 'judge_one', 'cells', 'Relation', 'relation', 'Judgement', 'judge', 'on_printed', 'tally',
+           'decide', 'never', 'judge_one', 'cells', 'Relation', 'relation', 'Judgement', 'judge', 'on_printed', 'tally',
            'read_as', 'here']
 
 # %% ../../nbs/80_claims/relations.ipynb #81f7eb8b
@@ -165,7 +165,7 @@ def available(x): # a comparison or a term
     if isinstance(x, Many): return dataclasses.replace(x, terms=tuple(available(t) for t in x.terms), available=True)
     return dataclasses.replace(x, terms=tuple(available(t) for t in x.terms)) if isinstance(x, Op) else x
 
-# %% ../../nbs/80_claims/relations.ipynb #a2ea8d46
+# %% ../../nbs/80_claims/relations.ipynb #0b82447c
 @dataclass(frozen=True)
 class Outcome:
     "What became of one comparison."
@@ -176,6 +176,7 @@ class Outcome:
     hi:float=float('nan')
     gaps:tuple=()     # the row keys without a value
     so_far:str=''     # the status over the members of a group that have a value
+    few:bool=False    # undecided, whatever the interval says, because trainings are missing
 
 # %% ../../nbs/80_claims/relations.ipynb #6f9d9432
 def decide(sign:str, # '>' or '≥'
@@ -187,9 +188,12 @@ def decide(sign:str, # '>' or '≥'
     if lo > TIE or (sign == '≥' and lo >= -TIE): return 'holds'
     return 'fails' if exact or hi < -TIE else 'undecided'
 
-# %% ../../nbs/80_claims/relations.ipynb #e3fc9e3d
+# %% ../../nbs/80_claims/relations.ipynb #12ae9697
+def never(key)->bool: return False
+
 def judge_one(c:Comparison, look, # row key -> number, replicates or None
-              data:str='' # where the faces came from
+              data:str='', # where the faces came from
+              few=never    # row key -> whether trainings are missing
              )->Outcome:
     "The `Outcome` of one comparison under a lookup."
     try: effect = c.effect(look)
@@ -197,10 +201,11 @@ def judge_one(c:Comparison, look, # row key -> number, replicates or None
     gaps = tuple(k for k in dict.fromkeys(c.cells()) if look(k) is None)
     if effect is None:
         rest = available(c)
-        return Outcome(c.show(data), 'not run', gaps=gaps, so_far='' if rest == c or rest.effect(look) is None else judge_one(rest, look).status)
+        return Outcome(c.show(data), 'not run', gaps=gaps, so_far='' if rest == c or rest.effect(look) is None else judge_one(rest, look, few=few).status)
     effect = np.atleast_1d(np.asarray(effect, float))
     lo, hi = interval(effect) if len(effect) > 1 else (effect[0], effect[0])
-    return Outcome(c.show(data), decide(c.sign, lo, hi, len(effect) == 1), float(effect.mean()), float(lo), float(hi), gaps)
+    status, short = decide(c.sign, lo, hi, len(effect) == 1), any(few(k) for k in c.cells() if k not in gaps)
+    return Outcome(c.show(data), 'undecided' if short and status in ('holds', 'fails') else status, float(effect.mean()), float(lo), float(hi), gaps, few=short)
 
 # %% ../../nbs/80_claims/relations.ipynb #9ba5a4ca
 NO_VIEW = ('params', 'MACs', 'FPS', 'size')
@@ -261,13 +266,13 @@ class Judgement:
         seen = [o for o in self.outcomes if o.status not in ('not run', 'not comparable')]
         return min(seen, key=lambda o: o.lo, default=None)
 
-# %% ../../nbs/80_claims/relations.ipynb #86d4b459
+# %% ../../nbs/80_claims/relations.ipynb #a2785258
 VERDICTS = {'fails': 'relation fails', 'not comparable': 'not comparable', 'not run': 'not run', 'undecided': 'undecided', 'holds': 'relation holds'}
 
 def judge(r:Relation, look, # row key -> number, replicates or None
-          data:str='')->Judgement:
+          data:str='', few=never)->Judgement: # as in `judge_one`
     "Every comparison, and the verdict that follows from them."
-    outcomes = tuple(judge_one(c, look, data) for c in r.comparisons)
+    outcomes = tuple(judge_one(c, look, data, few) for c in r.comparisons)
     found = {o.status for o in outcomes}
     return Judgement(r, next(v for status, v in VERDICTS.items() if status in found), outcomes)
 

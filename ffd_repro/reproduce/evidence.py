@@ -6,8 +6,8 @@
 __all__ = ['VALUES', 'COUNTED', 'UNIT', 'AVERAGED', 'asked_of', 'test_of', 'specs_of', 'kept_runs', 'test_predictions',
            'predictions_of', 'cost', 'speed_path', 'measure_speed', 'speed_replicates', 'maps_path', 'keep_maps',
            'entropy_replicates', 'values_path', 'keep_values', 'values_of', 'value_replicates', 'unit', 'undefined',
-           'members', 'counted', 'lookup_of', 'faces_behind', 'why_not', 'mean_rows', 'seed_rows', 'cell_rows',
-           'keys_of', 'target_rows', 'rows_path', 'write_rows', 'read_rows']
+           'members', 'counted', 'few_trainings', 'lookup_of', 'faces_behind', 'why_not', 'mean_rows', 'seed_rows',
+           'cell_rows', 'keys_of', 'target_rows', 'rows_path', 'write_rows', 'read_rows']
 
 # %% ../../nbs/90_reproduce/evidence.ipynb #fcda9dc7
 import json
@@ -153,7 +153,7 @@ def value_replicates(key:RowKey, profile:str, n:int)->np.ndarray|None: # [n]
     which, draws = rng('values', 'seeds', n).integers(len(kept), size=n), rng('values', key.metric, key.test, key.condition, n)
     return np.array([kept[w][draws.integers(len(kept[w]), size=len(kept[w]))].mean() for w in which])
 
-# %% ../../nbs/90_reproduce/evidence.ipynb #9a842fef
+# %% ../../nbs/90_reproduce/evidence.ipynb #a5be678b
 COUNTED = dict(params='params', MACs='macs')
 UNIT = {'': 'frame', 'sequence': 'video'} # a sequence of WildDeepfake is one video of the manifest
 
@@ -175,6 +175,11 @@ def counted(key:RowKey)->float|None:
     setting, protocol = asked_of(key) or (None, '')
     if setting not in detectors[key.method].settings: return None
     return float(getattr(cost(key.method, setting, parse_protocol(protocol).side), COUNTED[key.metric]))
+
+def few_trainings(key:RowKey, profile:str)->bool:
+    "Whether a cell rests on some of the trainings that its profile asks for, and not on all; such a cell decides no claim."
+    if key.method not in detectors: return False
+    return any(0 < len(kept_runs(k, profile)) < len(profile_of(profile).seeds) for k in members(key) or [key])
 
 def lookup_of(profile:str):
     "A function from row keys to replicates, a number or None: what claims are judged on."

@@ -6,7 +6,7 @@
 __all__ = ['ROOMS', 'ledger', 'faces_table', 'put_block', 'summary_block', 'targets_block', 'card', 'rooms_block', 'readme',
            'derive', 'outdated', 'ffd_report']
 
-# %% ../../nbs/90_reproduce/report.ipynb #4d6f9407
+# %% ../../nbs/90_reproduce/report.ipynb #968f72bf
 import json
 import re
 import nbformat
@@ -22,14 +22,14 @@ from ..claims.compare import compare, headline, markdown_table, relations_table,
 from ..claims.names import PAPERS
 from ..claims.reported import reported
 from .embedded import look_of
-from .evidence import read_rows
+from .evidence import few_trainings, read_rows
 from .tables import data_of
 
-# %% ../../nbs/90_reproduce/report.ipynb #420dc1e6
+# %% ../../nbs/90_reproduce/report.ipynb #bdfb4d3f
 def ledger(profile:str)->tuple[pd.DataFrame,pd.DataFrame]: # numbers, claims
     "Every printed number and every claim, with what a profile measured."
     rows = read_rows(profile)
-    return compare(reported(), rows), relations_table(look_of(profile), data_of(rows) or 'stand-in')
+    return compare(reported(), rows), relations_table(look_of(profile), data_of(rows) or 'stand-in', few=lambda key: few_trainings(key, profile))
 
 # %% ../../nbs/90_reproduce/report.ipynb #f5366fad
 def faces_table(profile:str)->pd.DataFrame: # one row a view and state of the corpus

@@ -10,7 +10,7 @@ __all__ = ['GRID', 'row_name', 'column_name', 'pivot', 'printed_here', 'printed_
            'cost_table', 'added_table', 'roc_replicates', 'roc_band', 'roc_bands', 'roc_figure', 'bubbles',
            'bubble_plot', 'save_figure']
 
-# %% ../../nbs/90_reproduce/tables.ipynb #5362a887
+# %% ../../nbs/90_reproduce/tables.ipynb #70c6f243
 import numpy as np
 import pandas as pd
 from ..base.contracts import METRICS, Target, parse_view, show_value
@@ -26,7 +26,7 @@ from ..faces.protocols import parse_protocol
 from ..measures.complexity import aten_macs, complexity, layer_macs
 from ..measures.intervals import interval, resample, weighted_auc
 from ..measures.scores import LEVELS
-from .evidence import keys_of, predictions_of, unit
+from .evidence import few_trainings, keys_of, predictions_of, unit
 from .runs import plan, read_record, status
 
 # %% ../../nbs/90_reproduce/tables.ipynb #7a751f2f
@@ -78,10 +78,10 @@ def our_table(target:Target, rows:pd.DataFrame)->pd.DataFrame:
     totals = {tuple(r[k] if isinstance(r[k], str) else '' for k in keys_of(target)[0]._fields): r for _, r in rows[rows.seed == 'all'].iterrows()}
     return pivot(target, lambda key: cell_text(totals[tuple(key)]), sources(rows))
 
-# %% ../../nbs/90_reproduce/tables.ipynb #9d56505a
-def claims_table(target:Target, look, data:str='')->pd.DataFrame:
+# %% ../../nbs/90_reproduce/tables.ipynb #d6ae433f
+def claims_table(target:Target, look, profile:str, data:str='')->pd.DataFrame:
     "The target's claims, judged on the printed numbers and on ours."
-    return claims_shown(relations_table(look, data, target.relations)).set_index('claim')
+    return claims_shown(relations_table(look, data, target.relations, lambda key: few_trainings(key, profile))).set_index('claim')
 
 # %% ../../nbs/90_reproduce/tables.ipynb #22d1061f
 def departures_table(target:Target)->pd.DataFrame:
