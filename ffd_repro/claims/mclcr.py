@@ -18,7 +18,7 @@ from .relations import best_of, cells, near, relation, steps, worst_of
 from ..layers.spectral import grey, patches
 from ..systems.mclcr import style
 
-# %% ../../nbs/80_claims/mclcr.ipynb #9553c847
+# %% ../../nbs/80_claims/mclcr.ipynb #019771d7
 DEPARTURES = (
     ('Eq. 1 as an outer product of two feature vectors', 'the Gram matrix of the channels', 'the C×C matrix is what is used later (E-MCL4)'),
     ('arctan of a quotient as the phase', 'atan2', 'arctan loses the quadrant and fails at a real part of zero (E-MCL5)'),
@@ -27,6 +27,7 @@ DEPARTURES = (
     ('a cross-entropy without parentheses', 'cross-entropy', 'as printed the mean covers the first term only (E-MCL8)'),
     ('a global feature of 1024 from block 14', 'from block 13', 'block 14 has 2048 (E-MCL3)'),
     ('amplitudes as they are', 'their logarithm', 'as they are, a linear layer sees brightness only; the page of the system shows it'),
+    ('six features side by side', 'brought to one scale together, without weights', 'the paper says nothing of their scales; the table "scales" shows what it is worth'),
     ('a dropout of 0.5 in "all dropout layers"', 'one, before F_E', 'where they are is not stated'),
     ('an Xception started from ImageNet', 'from scratch, unless pre-trained weights are asked for', 'the weights need a network; below 128 pixels the blocks they belong to are left out'),
     ('256×256 pixels in patches of 16×16', 'the side of the profile, the same for all detectors; 8×8 below 128 pixels', 'rows must be comparable, and two CPU cores do not carry 256'),
@@ -68,7 +69,7 @@ TABLES = (
     target('table-5', 'ablation_table', 'Each component left out', own(*VARIANTS), same(HQ, LQ), claims=(10, 11, 12, 13, 20), note='At strong compression the net without PAPDA lies below the plain Xception (E-MCL9).'),
     target('table-6', 'ablation_table', 'Each component left out, tested on Celeb-DF', own(*VARIANTS), crossing(CELEB), ('AUC',), (14, 15), note='The nets are those of Table 5, trained on light compression.'))
 
-# %% ../../nbs/80_claims/mclcr.ipynb #6509ccc4
+# %% ../../nbs/80_claims/mclcr.ipynb #b3ed4647
 BLOCKS = ('b1', 'b2', 'b3')
 FIGURES = (
     target('figure-3', 'spectrum_gallery', 'Spectra of a face and of its patches, real and forged', own('full'), same(KINDS[3]), ('amplitude_gain', 'touched'), (16,), ('amplitude', 'phase'),
@@ -79,7 +80,9 @@ FIGURES = (
            note='Measured on the features before they are flattened to two dimensions. The nets are those of Table 5.'),
     target('colour', 'ablation_table', 'Grey or colour patches in the frequency branch', own('full', 'rgb'), same(HQ, LQ), claims=(19,), note='No table of the paper: §3.2 says that colour did not help, without a number.'),
     target('contrast', 'ablation_table', 'The contrastive loss: none, as printed, as in the work it cites', own('no_sc', 'as_printed', 'full'), crossing(HQ, CELEB),
-           note='No table of the paper. As printed, the denominator leaves out the faces of the same class (E-MCL7).'))
+           note='No table of the paper. As printed, the denominator leaves out the faces of the same class (E-MCL7).'),
+    target('scales', 'ablation_table', 'The features as they are, or brought to one scale', own('unscaled', 'full'), same(HQ),
+           note='No table of the paper, which does not say what is done about the scales of the features that it puts side by side.'))
 
 for t in TABLES + FIGURES: targets.register(t)
 

@@ -32,7 +32,7 @@ QUOTED = dict(
     cffs='CFFs', hfi_net='HFI-Net', fst_matching='FST-Matching', fdfl='FDFL')
 METHODS = {**SYSTEMS, **BASELINES, **QUOTED}
 
-# %% ../../nbs/80_claims/names.ipynb #29ff56f4
+# %% ../../nbs/80_claims/names.ipynb #ef0e09ac
 SETTINGS = dict(
     ldfnet=dict(base='BaseNet', sge='BaseNet+SGE', gtr='BaseNet+GTR', sum='BaseNet+SGE+GTR', full='LDFnet (full DFM)',
                 dfm_a='DFM A: no concatenation', dfm_b='DFM B: no attention matrix', dfm_c='DFM C: 1×1 convolution', dfm_d='DFM D: max pooling'),
@@ -42,7 +42,7 @@ SETTINGS = dict(
     bigarts=dict(aug_none='no forgery augmentation', aug_real_real='(Real, Real) augmentation', aug_fake_real='(Fake, Real) augmentation', no_masks='no artifact branch',
                  m_in='intrinsic branch only', m_ex='extrinsic branch only', full='both branches, all augmentations'),
     mclcr=dict(base='Xception baseline', no_ssrb='without SSRB', no_papda='without PAPDA', no_sc='without the SC loss', full='MC-LCR',
-               rgb='MC-LCR on colour patches', as_printed='MC-LCR with the SC loss as printed', frequency='the frequency branch alone'))
+               rgb='MC-LCR on colour patches', as_printed='MC-LCR with the SC loss as printed', unscaled='MC-LCR without a common scale of its features', frequency='the frequency branch alone'))
 
 # %% ../../nbs/80_claims/names.ipynb #9ad57e86
 CORPORA = {'FF++': 'FaceForensics++', 'Celeb-DF': 'Celeb-DF (v2)', 'Celeb-DF-v1': 'Celeb-DF (v1)', 'DFDC': 'DFDC', 'DFDC-P': 'DFDC preview', 'DFD': 'DeepFakeDetection', 'HFF': 'HFF', 'UADFV': 'UADFV',
