@@ -1,4 +1,5 @@
 """The gate: `make test`. Package regenerated, notebooks run, pages made in smoke, whole-program tests. Ends with `N passed, N failed`."""
+import multiprocessing
 import os
 import re
 import shutil
@@ -14,6 +15,8 @@ sys.path.insert(0, str(ROOT))
 BIN = Path(sys.executable).parent
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ['PYTHONWARNINGS'] = 'ignore'
+HEAVY = ['torch', 'ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'nbdev.test', 'pytest'] # imported once, for all that are forked
+forks = multiprocessing.get_context('forkserver')
 
 class Tally:
     "Counts what passed, and says so as it happens."
@@ -50,22 +53,34 @@ def readme(tally):
     tally.add('README, comparison and report are what the results give', done.returncode and done.stdout[-1500:] + done.stderr[-1500:])
 
 def notebooks(tally):
-    "Every notebook from top to bottom, two at a time."
+    "Every notebook from top to bottom."
     paths = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if 'templates' not in p.parts and '.ipynb_checkpoints' not in p.parts)
+    for path, ok, seconds, text in two_at_a_time(notebook, paths): tally.add(f'{path.relative_to(ROOT)} ({seconds:.0f} s)', '' if ok else text[-4000:])
+
+def two_at_a_time(check, paths):
+    "What became of a check of every path: path, passed, seconds, what it printed."
     os.environ['PYTHONPATH'] = str(ROOT)
-    with ThreadPoolExecutor(2) as pool:
-        jobs = {pool.submit(isolated, str(p)): p for p in paths}
-        for job in as_completed(jobs):
-            ok, seconds, text = job.result()
-            tally.add(f'{jobs[job].relative_to(ROOT)} ({seconds:.0f} s)', '' if ok else text)
+    forks.set_forkserver_preload(HEAVY)
+    with ThreadPoolExecutor(2) as pool, tempfile.TemporaryDirectory() as logs:
+        jobs = [pool.submit(isolated, check, path, Path(logs)/str(i)) for i, path in enumerate(paths)]
+        for job in as_completed(jobs): yield job.result()
 
-def isolated(path):
-    "A notebook in a process of its own, so that no notebook inherits another's state."
+def isolated(check, path, log):
+    "A check in a process of its own, so that none inherits another's state."
     started = time.time()
-    done = subprocess.run([sys.executable, __file__, path], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    return done.returncode == 0, time.time() - started, done.stdout[-2500:] + done.stderr[-1500:]
+    process = forks.Process(target=logged, args=(check, path, log))
+    process.start()
+    process.join()
+    return path, process.exitcode == 0, time.time() - started, log.read_text(errors='replace') if log.exists() else ''
 
-def one(path):
+def logged(check, path, log):
+    with log.open('w') as f:
+        for stream in (1, 2): os.dup2(f.fileno(), stream)
+    sys.stdout = open(1, 'w', buffering=1, closefd=False)
+    sys.stderr = open(2, 'w', buffering=1, closefd=False)
+    check(path)
+
+def notebook(path):
     from nbdev.test import test_nb
     os.environ['IN_TEST'] = '1'
     ok, _ = test_nb(Path(path), skip_flags=['slow', 'gpu'], basepath=str(ROOT))
@@ -82,12 +97,16 @@ def pages(tally):
 
 def programs(tally):
     "The whole-program tests."
-    done = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-rs', '--no-header', 'tests'], cwd=ROOT, capture_output=True, text=True)
-    counts = {word: int(n) for n, word in re.findall(r'(\d+) (passed|failed|skipped|error)', done.stdout)}
-    tally.passed += counts.get('passed', 0)
-    tally.skipped += counts.get('skipped', 0)
-    tally.failed += ['tests'] * (counts.get('failed', 0) + counts.get('error', 0) or int(done.returncode != 0))
-    print(done.stdout[-6000:], flush=True)
+    for path, ok, seconds, text in two_at_a_time(program, sorted((ROOT/'tests').glob('test_*.py'))):
+        counts = {word: int(n) for n, word in re.findall(r'(\d+) (passed|failed|skipped|error)', text.splitlines()[-1] if text else '')}
+        tally.passed += counts.get('passed', 0)
+        tally.skipped += counts.get('skipped', 0)
+        tally.failed += [path.name] * (counts.get('failed', 0) + counts.get('error', 0) or int(not ok))
+        print(f'{"ok  " if ok else "FAIL"} tests/{path.name} ({seconds:.0f} s): ' + (text.splitlines()[-1] if ok else '\n' + text[-6000:]), flush=True)
+
+def program(path):
+    import pytest
+    sys.exit(pytest.main(['-q', '-rs', '--no-header', '-W', 'ignore::pytest.PytestAssertRewriteWarning', str(path)]))
 
 def main():
     tally = Tally()
@@ -101,4 +120,4 @@ def main():
     print(f'{tally.passed} passed, {len(tally.failed)} failed' + (f', {tally.skipped} skipped' if tally.skipped else ''))
     sys.exit(bool(tally.failed))
 
-if __name__ == '__main__': one(sys.argv[1]) if len(sys.argv) > 1 else main()
+if __name__ == '__main__': notebook(sys.argv[1]) if len(sys.argv) > 1 else main()
