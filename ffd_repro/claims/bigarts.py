@@ -16,14 +16,14 @@ from .lda import same
 from .lls import average, rivals, views_of
 from .relations import best_of, cells, mean, near, relation, steps, worst_of
 
-# %% ../../nbs/80_claims/bigarts.ipynb #00561656
+# %% ../../nbs/80_claims/bigarts.ipynb #942cc736
 DEPARTURES = (
     ('losses without a minus sign', 'binary cross-entropy', 'as printed they reward errors (E-BIG1)'),
     ('threshold γ, dilation and erosion, ranges of the affine distortion not given', 'as the pages of the masks and of the blending say', 'a choice had to be made (E-BIG16)'),
     ('validation videos drawn from the training list, 8:2 as it is said', 'people held out of the training list', 'no face of one person lies in both parts (E-BIG4)'),
     ('740 + 140 + 140 videos of FF++', "the corpus's official lists, 720 + 140 + 140", 'the printed ones add up to 1020 of 1000 (E-BIG3)'),
     ('1200 epochs, cosine with a period of 40 of them', 'the recipe of the profile', 'what an epoch is, is not said; 1200 over all frames are not feasible (E-BIG5)'),
-    ('ResNet-18', 'below 128 pixels a quarter of its channels behind a stem that halves nothing', 'the usual one, begun at random, learns nothing from 64 pixels'),
+    ('ResNet-18', 'below 128 pixels a quarter of its channels behind a stem that halves nothing', 'the usual one, begun at random, learns little from 64 pixels'),
     ('MTCNN faces at 256×256, every tenth frame of a video', 'faces, side and sampling of the profile', 'size of the work; the same faces for all detectors'),
     ('test lists of FF++ and WildDeepfake', 'a corpus that nothing was trained on is tested whole', 'more videos, narrower intervals'),
     ('baselines by their released codes, Face X-ray as the own net without its intrinsic branch', 'all built and trained here', 'rows must be comparable (E-BIG13)'),

@@ -7,14 +7,15 @@ __all__ = ['KEPT', 'with_masks', 'drawings', 'truth_of', 'drawn_values', 'dissim
            'cam_values', 'few', 'apart', 'distance_values', 'tile', 'grid', 'mask_figure', 'cam_figure', 'blend_set',
            'making_figure', 'kinds_figure', 'parts_figure']
 
-# %% ../../nbs/90_reproduce/localised.ipynb #f48f85d6
+# %% ../../nbs/90_reproduce/localised.ipynb #78ff9c9c
 import numpy as np
 import pandas as pd
 import torch
+from textwrap import fill
 from ..base.contracts import parse_view
 from ..base.errors import BadSetting, need
 from ..base.registry import Detector, detectors
-from ..claims.names import display_view
+from ..claims.names import display, display_view
 from ..faces.loading import FaceSet
 from ..forgeries.artifacts import extrinsic, pair_rows, regions
 from ..forgeries.partial import partial_faces
@@ -160,23 +161,22 @@ def mask_figure(model, spec, test:str, fakes:int=4):
             axs[0].set_ylabel(f'{name}, {what}', fontsize=7)
     return fig
 
-# %% ../../nbs/90_reproduce/localised.ipynb #5a25aa61
+# %% ../../nbs/90_reproduce/localised.ipynb #59bbece7
 def cam_figure(nets:list, # of (model, run)
                tests # views
               ):
-    "The mean test face of each class and the mean Grad-CAM of every net, a row a view."
-    fig, axes = grid(2*len(tests), 1 + len(nets))
-    for i, test in enumerate(tests):
+    "The mean test face of each class and, below it, the mean Grad-CAM of every net; a column a view."
+    fig, axes = grid(2*(1 + len(nets)), len(tests))
+    for j, test in enumerate(tests):
         for k, (model, spec) in enumerate(nets):
             fs = faces(test, test_part(spec.train, test), spec.profile, detectors[spec.method], protocol=spec.protocol, setting=spec.setting)
             at = few(fs)
             maps = cams(model, detectors[spec.method], fs, at)
             for c, word in enumerate(('real', 'fake')):
-                own, axs = fs.labels[at] == c, axes[2*i + c]
-                if not k:
-                    tile(axs[0], fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8), word)
-                    axs[0].set_ylabel(display_view(test, fs.store.data).replace(' stand-in', '\nstand-in'), fontsize=6)
-                tile(axs[1 + k], maps[own].mean(0)/2.5, f'{spec.method} {spec.setting}', 'viridis')
+                own, top = fs.labels[at] == c, c*(1 + len(nets))
+                if not k: tile(axes[top][j], fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8), '' if c else display_view(test, fs.store.data).replace(' stand-in', '\nstand-in'))
+                tile(axes[top + 1 + k][j], maps[own].mean(0)/2.5, cmap='viridis')
+                for row, text in ((top, word), (top + 1 + k, fill(display(spec.method, spec.setting), 16))): axes[row][0].set_ylabel(text, fontsize=7)
     return fig
 
 # %% ../../nbs/90_reproduce/localised.ipynb #bb8c12a7
