@@ -188,12 +188,12 @@ def decide(sign:str, # '>' or '≥'
     if lo > TIE or (sign == '≥' and lo >= -TIE): return 'holds'
     return 'fails' if exact or hi < -TIE else 'undecided'
 
-# %% ../../nbs/80_claims/relations.ipynb #12ae9697
+# %% ../../nbs/80_claims/relations.ipynb #5f2e825e
 def never(key)->bool: return False
 
 def judge_one(c:Comparison, look, # row key -> number, replicates or None
               data:str='', # where the faces came from
-              few=never    # row key -> whether trainings are missing
+              few=never    # row key -> whether trainings are missing, some or all
              )->Outcome:
     "The `Outcome` of one comparison under a lookup."
     try: effect = c.effect(look)
@@ -204,8 +204,9 @@ def judge_one(c:Comparison, look, # row key -> number, replicates or None
         return Outcome(c.show(data), 'not run', gaps=gaps, so_far='' if rest == c or rest.effect(look) is None else judge_one(rest, look, few=few).status)
     effect = np.atleast_1d(np.asarray(effect, float))
     lo, hi = interval(effect) if len(effect) > 1 else (effect[0], effect[0])
-    status, short = decide(c.sign, lo, hi, len(effect) == 1), any(few(k) for k in c.cells() if k not in gaps)
-    return Outcome(c.show(data), 'undecided' if short and status in ('holds', 'fails') else status, float(effect.mean()), float(lo), float(hi), gaps, few=short)
+    status, short, unknown = decide(c.sign, lo, hi, len(effect) == 1), any(few(k) for k in c.cells() if k not in gaps), any(map(few, gaps))
+    doubted = short and status in ('holds', 'fails') or unknown and status == 'holds'
+    return Outcome(c.show(data), 'undecided' if doubted else status, float(effect.mean()), float(lo), float(hi), gaps, few=doubted)
 
 # %% ../../nbs/80_claims/relations.ipynb #9ba5a4ca
 NO_VIEW = ('params', 'MACs', 'FPS', 'size')

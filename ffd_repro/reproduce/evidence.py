@@ -153,7 +153,7 @@ def value_replicates(key:RowKey, profile:str, n:int)->np.ndarray|None: # [n]
     which, draws = rng('values', 'seeds', n).integers(len(kept), size=n), rng('values', key.metric, key.test, key.condition, n)
     return np.array([kept[w][draws.integers(len(kept[w]), size=len(kept[w]))].mean() for w in which])
 
-# %% ../../nbs/90_reproduce/evidence.ipynb #a5be678b
+# %% ../../nbs/90_reproduce/evidence.ipynb #d635376c
 COUNTED = dict(params='params', MACs='macs')
 UNIT = {'': 'frame', 'sequence': 'video'} # a sequence of WildDeepfake is one video of the manifest
 
@@ -177,9 +177,9 @@ def counted(key:RowKey)->float|None:
     return float(getattr(cost(key.method, setting, parse_protocol(protocol).side), COUNTED[key.metric]))
 
 def few_trainings(key:RowKey, profile:str)->bool:
-    "Whether a cell rests on some of the trainings that its profile asks for, and not on all; such a cell decides no claim."
-    if key.method not in detectors: return False
-    return any(0 < len(kept_runs(k, profile)) < len(profile_of(profile).seeds) for k in members(key) or [key])
+    "Whether some or all of the trainings behind a cell that its profile asks for are missing."
+    if key.method not in detectors: return True
+    return any(len(kept_runs(k, profile)) < len(specs_of(k, profile)) for k in members(key) or [key])
 
 def lookup_of(profile:str):
     "A function from row keys to replicates, a number or None: what claims are judged on."
