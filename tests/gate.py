@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,7 +79,9 @@ def logged(check, path, log):
         for stream in (1, 2): os.dup2(f.fileno(), stream)
     sys.stdout = open(1, 'w', buffering=1, closefd=False)
     sys.stderr = open(2, 'w', buffering=1, closefd=False)
-    check(path)
+    try: check(path)
+    finally:
+        for worker in multiprocessing.active_children(): os.kill(worker.pid, signal.SIGKILL) # the exit would wait until an idle pool gives up
 
 def notebook(path):
     from nbdev.test import test_nb

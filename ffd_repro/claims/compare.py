@@ -205,12 +205,12 @@ def stale_table(comparison:pd.DataFrame)->pd.DataFrame:
     rows = comparison[comparison.status == 'stale']
     return rows.groupby(['paper', 'item', 'method', 'setting', 'profile'], sort=False).size().rename('numbers').reset_index()
 
-# %% ../../nbs/80_claims/compare.ipynb #19a5b38d
+# %% ../../nbs/80_claims/compare.ipynb #dbc59ab4
 INTRO = '''Derived from `results/reported` and `results/reproduced`; change those, never this file.
 
 A number **matches** when it agrees within the printed rounding (sizes) or lies in our interval (scores of real corpora), and **differs** otherwise. Scores of stand-in faces are
 **not comparable** with printed ones: they only decide claims, through differences with 95 % intervals over videos and seeds. A claim **holds** when every one of its comparisons does,
-**fails** when one of them lies wholly on the other side, and is **undecided** when intervals include zero, or when a number rests on fewer trainings than the profile has seeds.'''
+**fails** when one of them lies wholly on the other side, and is **undecided** when intervals include zero, or when a number rests on fewer trainings than the profile has seeds, or a rival that could win was not run.'''
 
 def section(title:str, df:pd.DataFrame, empty:str)->str:
     "A heading with a table, or a sentence where there is none."
