@@ -2,7 +2,7 @@
 # `make reproduce` and `ffd_reproduce` call it; alone: snakemake -j2 --config profile=smoke targets=ldfnet/table-3
 import sys
 from pathlib import Path
-from ffd_repro.reproduce.batch import Work
+from ffd_repro.pages.batch import Work
 
 PROFILE = config.get("profile", "smoke")
 BIN = Path(sys.executable).parent
@@ -22,7 +22,7 @@ rule faces:
     output: touch(work.mark("faces", "{view}"))
     log: work.log("faces", "{view}")
     threads: 2
-    shell: "{BIN}/python -c \"from ffd_repro.reproduce.data import prepare; prepare('{wildcards.view}', '{PROFILE}')\" > '{log}' 2>&1"
+    shell: "{BIN}/python -c \"from ffd_repro.sets.views import prepare; prepare('{wildcards.view}', '{PROFILE}')\" > '{log}' 2>&1"
 
 rule run:
     input: lambda w: [work.mark("faces", view) for view in work.views(w.run)]

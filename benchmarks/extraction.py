@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from ffd_repro.base.errors import MissingExtra
-from ffd_repro.faces.finding import EVERY, FACE_DETECTORS, drawn_face
-from ffd_repro.faces.frames import count_frames
+from ffd_repro.faces.detection import EVERY, FACE_DETECTORS, drawn_face
+from ffd_repro.corpora.frames import count_frames
 from ffd_repro.faces.geometry import iou
-from ffd_repro.faces.videos import video_frames, video_info, write_video
+from ffd_repro.corpora.videos import video_frames, video_info, write_video
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 

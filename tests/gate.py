@@ -91,7 +91,7 @@ def notebook(path):
 
 def pages(tally):
     "Every declared target as a page, in smoke, through the Snakefile."
-    from ffd_repro.reproduce.batch import Work
+    from ffd_repro.pages.batch import Work
     work = Work('smoke')
     for key in work.targets: Path(work.page(key)).unlink(missing_ok=True)
     done = subprocess.run([BIN/'ffd_reproduce', '--profile', 'smoke'], cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import BadFile, BadSetting, MissingData, NoFace, UnknownName
-from ffd_repro.faces.corpora import read_corpus
+from ffd_repro.corpora.official import read_corpus
 from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.loading import FaceSet, FaceStore
-from ffd_repro.faces.finding import drawn_face
+from ffd_repro.faces.detection import drawn_face
 from ffd_repro.faces.sampling import Even, Sampling
-from ffd_repro.faces.videos import read_frames, read_image, read_video, video_info, write_video
+from ffd_repro.corpora.videos import read_frames, read_image, read_video, video_info, write_video
 
 RULE = (Sampling(2, 4), Sampling(2, 1))
 
@@ -144,9 +144,9 @@ def test_killed_extraction_goes_on_to_the_same_bytes(tree):
     store_of(tree, 'whole')
     code = f'''
 import time
-import ffd_repro.faces.cutting as c, ffd_repro.faces.extraction as e
+import ffd_repro.faces.cropping as c, ffd_repro.faces.extraction as e
 from pathlib import Path
-from ffd_repro.faces.corpora import read_corpus
+from ffd_repro.corpora.official import read_corpus
 from ffd_repro.faces.sampling import Sampling
 def slow(job): c.face_job(job); time.sleep(.4)
 e.face_job = slow

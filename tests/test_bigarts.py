@@ -8,14 +8,14 @@ from ffd_repro.base.contracts import Batch
 from ffd_repro.base.seeds import rng, seed_everything
 from ffd_repro.faces.geometry import Box, crop, square
 from ffd_repro.faces.loading import FaceStore, normalise
-from ffd_repro.faces.people import sample_identity, sample_scene, track
-from ffd_repro.faces.rendering import render
-from ffd_repro.forgeries.artifacts import intrinsic
+from ffd_repro.drawn.people import sample_identity, sample_scene, track
+from ffd_repro.drawn.rendering import render
+from ffd_repro.sets.regions import intrinsic
 from ffd_repro.forgeries.blending import blend
-from ffd_repro.forgeries.filming import boxes_of, filmed
+from ffd_repro.drawn.filming import boxes_of, filmed
 from ffd_repro.forgeries.photographs import Put
-from ffd_repro.forgeries.plans import CORPORA, Size, plan_timit
-from ffd_repro.forgeries.self_blending import RealBlends, both_masks, glued
+from ffd_repro.drawn.plans import CORPORA, Size, plan_timit
+from ffd_repro.sets.self_blending import RealBlends, both_masks, glued
 from ffd_repro.forgeries.upsampling import Bottleneck, squeeze
 from ffd_repro.measures.localisation import localisation
 from ffd_repro.measures.scores import auc

@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from ffd_repro.faces.finding import dlib_faces, dlib_landmarks, pick
+from ffd_repro.faces.detection import dlib_faces, dlib_landmarks, pick
 from ffd_repro.faces.geometry import affine_to_crop, crop, move, square
 from ffd_repro.faces.loading import FaceStore
-from ffd_repro.faces.marks import has_marks, marks, source_of
-from ffd_repro.faces.videos import read_image
-from ffd_repro.forgeries.artifacts import extrinsic, pair_rows, regions
-from ffd_repro.forgeries.partial import partial_faces
+from ffd_repro.faces.landmarks import has_marks, marks, source_of
+from ffd_repro.corpora.videos import read_image
+from ffd_repro.sets.regions import extrinsic, pair_rows, regions
+from ffd_repro.sets.partial import partial_faces
 from ffd_repro.forgeries.photographs import PARTS, Photograph, blend
-from ffd_repro.forgeries.self_blending import BlendSet, RealBlends, glued
+from ffd_repro.sets.self_blending import BlendSet, RealBlends, glued
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 PHOTOS, FAKES = DATA/'real_faces', DATA/'fake_faces'

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ffd_repro.base.errors import BadFile, FFDError, MissingData
-from ffd_repro.faces.corpora import corpora, locate, read_corpus, view_videos
+from ffd_repro.corpora.official import corpora, locate, read_corpus, view_videos
 
 def tar(path, names):
     "A plain tar, whatever its name says."

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from ffd_repro.base.errors import MissingData, UnknownName
 from ffd_repro.faces.doctor import examine, told
-from ffd_repro.faces.videos import write_video
+from ffd_repro.corpora.videos import write_video
 
 BIN = Path(sys.executable).parent
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')

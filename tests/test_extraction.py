@@ -16,15 +16,15 @@ import pytest
 from ffd_repro.base.errors import BadFile, BadSetting, NoFace
 from ffd_repro.base.paths import digest
 from ffd_repro.faces import finding
-from ffd_repro.faces.corpora import read_corpus
-from ffd_repro.faces.cutting import default_detector
+from ffd_repro.corpora.official import read_corpus
+from ffd_repro.faces.cropping import default_detector
 from ffd_repro.faces.extraction import extract, extract_view
-from ffd_repro.faces.finding import EVERY, FACE_DETECTORS, Searcher, drawn_face, opencv_faces, pick
-from ffd_repro.faces.frames import count_frames, frames_of, tar_folders
+from ffd_repro.faces.detection import EVERY, FACE_DETECTORS, Searcher, drawn_face, opencv_faces, pick
+from ffd_repro.corpora.frames import count_frames, frames_of, tar_folders
 from ffd_repro.faces.geometry import Box, centre, iou
 from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Even, Sampling
-from ffd_repro.faces.videos import Frame, read_frames, read_image, video_info, write_video
+from ffd_repro.corpora.videos import Frame, read_frames, read_image, video_info, write_video
 
 WALL = np.full((160, 220, 3), 90, np.uint8)
 

@@ -4,8 +4,8 @@ import torch
 
 from ffd_repro.base.contracts import Batch
 from ffd_repro.base.seeds import rng, seed_everything
-from ffd_repro.faces.people import sample_identity, sample_scene, track
-from ffd_repro.faces.rendering import render
+from ffd_repro.drawn.people import sample_identity, sample_scene, track
+from ffd_repro.drawn.rendering import render
 from ffd_repro.forgeries.upsampling import Bottleneck, squeeze
 from ffd_repro.layers.spectral import amplitude_phase, grey, patches
 from ffd_repro.measures.scores import auc

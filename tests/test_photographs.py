@@ -13,10 +13,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from ffd_repro.base.errors import BadSetting, MissingData, NoFace
 from ffd_repro.base.paths import digest
-from ffd_repro.faces.lfw import fetch_lfw, photographs
-from ffd_repro.faces.people import sample_identity, sample_scene, track
-from ffd_repro.faces.rendering import render
-from ffd_repro.faces.splits import check_disjoint
+from ffd_repro.corpora.lfw import fetch_lfw, photographs
+from ffd_repro.drawn.people import sample_identity, sample_scene, track
+from ffd_repro.drawn.rendering import render
+from ffd_repro.corpora.splits import check_disjoint
 from ffd_repro.forgeries.photographs import FORGERS, Photograph, blend, bareness, dlib_marks, ffd_photographs, forge, is_grey, opened, swap, told
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')

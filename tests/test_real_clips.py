@@ -5,15 +5,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.faces.extraction import extract
-from ffd_repro.faces.finding import EVERY, FACE_DETECTORS, dlib_landmarks, eyes_turn, pick
+from ffd_repro.faces.detection import EVERY, FACE_DETECTORS, dlib_landmarks, eyes_turn, pick
 from ffd_repro.faces.geometry import Box, iou
 from ffd_repro.base.registry import detectors, load
 from ffd_repro.faces.loading import FaceSet, FaceStore
 from ffd_repro.faces.sampling import Even, Sampling
 from ffd_repro.measures.scores import score_table
 from ffd_repro.training.loop import predict
-from ffd_repro.faces.frames import count_frames
-from ffd_repro.faces.videos import read_frames, stated_crf, video_info
+from ffd_repro.corpora.frames import count_frames
+from ffd_repro.corpora.videos import read_frames, stated_crf, video_info
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 CLIPS, PHOTOS = DATA/'videos', DATA/'real_faces'

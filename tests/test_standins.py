@@ -9,10 +9,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from ffd_repro.base.paths import digest
 from ffd_repro.faces.geometry import Box, crop, square
-from ffd_repro.faces.videos import read_video
-from ffd_repro.forgeries.filming import carriers, tar_of
-from ffd_repro.forgeries.plans import CORPORA, PLANS, Fake, Size
-from ffd_repro.forgeries.standins import build
+from ffd_repro.corpora.videos import read_video
+from ffd_repro.drawn.filming import carriers, tar_of
+from ffd_repro.drawn.plans import CORPORA, PLANS, Fake, Size
+from ffd_repro.drawn.standins import build
 
 SIZES = {'FF++': Size(40, 128, 8), 'DFDC': Size(40, 120, 8, fakes=4), 'Celeb-DF': Size(24, 128, 8, fakes=3), 'HFF': Size(160, 96),
          'DFD': Size(28, 112, 3, takes=2, fakes=1), 'Celeb-DF-v1': Size(36, 112, 3, fakes=2), 'DFDC-P': Size(36, 112, 3, fakes=2), 'UADFV': Size(49, 112, 3),
@@ -116,7 +116,7 @@ def bytes_of(root): return {p.relative_to(root).as_posix(): digest(p) for p in P
 
 @pytest.mark.parametrize('name,suffix', [('Celeb-DF', '.mp4'), ('WildDeepfake', '.gz')])
 def test_a_killed_build_continues_to_the_same_bytes(tmp_path, name, suffix):
-    command = [sys.executable, '-c', f'import sys; from ffd_repro.forgeries.standins import build; build("{name}", "smoke", sys.argv[1], 1, False)']
+    command = [sys.executable, '-c', f'import sys; from ffd_repro.drawn.standins import build; build("{name}", "smoke", sys.argv[1], 1, False)']
     env = os.environ|dict(OMP_NUM_THREADS='1')
     subprocess.run([*command, str(tmp_path/'whole')], env=env, capture_output=True, check=True)
     broken = subprocess.Popen([*command, str(tmp_path/'broken')], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
