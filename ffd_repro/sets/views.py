@@ -27,7 +27,7 @@ from ..faces.extraction import extract, store_folder
 from ..faces.loading import FaceSet, FaceStore
 from ..faces.protocols import Protocol, parse_protocol, sampling_under, split_under
 from .partial import PartSet
-from ..drawn.plans import CORPORA as PLANNED
+from ..drawn.plans import STAND_INS
 from .self_blending import BlendSet, MaskedSet
 from ..drawn.standins import ensure
 from .treatments import reencode, treated
@@ -53,7 +53,7 @@ def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
     if found is not None and (found.data != 'stand-in' or profile == 'paper'): return Path(found.root), found.data
     if make:
         check_there(corpus, profile)
-        if corpus not in PLANNED: raise why
+        if corpus not in STAND_INS: raise why
         (cache()/'locks').mkdir(parents=True, exist_ok=True)
         with FileLock(cache()/'locks'/f'{profile}-{corpus}.lock'): return Path(ensure(corpus, profile)), 'stand-in'
     return found and Path(found.root), 'stand-in'
