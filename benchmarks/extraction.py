@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from ffd_repro.base.errors import MissingExtra
-from ffd_repro.faces.detection import EVERY, FACE_DETECTORS, drawn_face
+from ffd_repro.faces.detection import drawn_face
+from ffd_repro.faces.tracking import EVERY, FACE_DETECTORS
 from ffd_repro.corpora.frames import count_frames
 from ffd_repro.faces.geometry import iou
 from ffd_repro.corpora.videos import video_frames, video_info, write_video

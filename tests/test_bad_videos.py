@@ -17,7 +17,8 @@ from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.loading import FaceSet, FaceStore
 from ffd_repro.faces.detection import drawn_face
 from ffd_repro.faces.sampling import Even, Sampling
-from ffd_repro.corpora.videos import read_frames, read_image, read_video, video_info, write_video
+from ffd_repro.corpora.videos import read_frames, read_video, video_info, write_video
+from ffd_repro.corpora.images import read_image
 
 RULE = (Sampling(2, 4), Sampling(2, 1))
 
@@ -59,7 +60,7 @@ def test_every_kind_of_broken_video_is_counted_and_named(tree):
     meta = extract(videos, tree, RULE, 32, None, tree.parent/'store')
     reasons = {Path(s['path']).stem: s['reason'] for s in meta['skipped']}
     assert (meta['videos'], len(reasons))==(1, 7)
-    for name, words in {'000': 'cannot be opened', '003': 'empty', '004': 'cannot be opened', '005': 'no video', '000_003': 'no boxes', '003_000': 'no face', '004_005': 'no such video'}.items(): assert words in reasons[name], (name, reasons[name])
+    for name, words in {'000': 'Cannot be opened', '003': 'empty', '004': 'Cannot be opened', '005': 'No video', '000_003': 'No boxes', '003_000': 'No face', '004_005': 'No such video'}.items(): assert words in reasons[name], (name, reasons[name])
     kept = json.loads((tree.parent/'store'/'meta.json').read_text())
     assert kept['skipped']==meta['skipped'] and kept['faces']==len(FaceStore(tree.parent/'store'))==1
 
@@ -73,7 +74,7 @@ def test_a_searching_detector_counts_and_names_just_the_same(tree):
     meta = extract(read_corpus('FF++', tree, 'c23'), tree, (Sampling(2, 20), Sampling(2, 20)), 32, None, tree.parent/'store')
     reasons = {Path(s['path']).stem: s['reason'] for s in meta['skipped']}
     assert (meta['detector'], meta['videos'], len(reasons))==('opencv', 2, 6) and 'empty' in reasons['003']
-    assert all('no face' in reasons[n] for n in ('004', '005', '003_000', '004_005', '005_004')), reasons
+    assert all('No face' in reasons[n] for n in ('004', '005', '003_000', '004_005', '005_004')), reasons
     assert [(p['video'].split('/')[-1], p['asked'], p['cut']) for p in meta['partial']]==[('000_003', 13, 10)]
     rows = FaceStore(tree.parent/'store').manifest
     assert {'opencv', 'opencv+tracked'}<=set(rows[rows.label==0].detector) and set(rows[rows.label==1].detector)<={'opencv+pair', 'opencv+tracked+pair', 'opencv+interpolated+pair'}
@@ -95,11 +96,11 @@ def test_photographs_cut_short_or_of_another_kind(tmp_path):
         data = cv2.imencode(f'.{end}', image)[1].tobytes()
         for share in (0, .2, .8):
             (tmp_path/f'x.{end}').write_bytes(data[:int(len(data)*share)])
-            with pytest.raises(BadFile, match='cannot be read as an image'): read_image(tmp_path/f'x.{end}')
+            with pytest.raises(BadFile, match='Cannot be read as an image'): read_image(tmp_path/f'x.{end}')
 
 def test_nothing_usable_leaves_nothing(tree):
     for f in tree.rglob('*.mp4'): f.write_text('x')
-    with pytest.raises(NoFace, match='no face was cut from any of 8 videos'): store_of(tree)
+    with pytest.raises(NoFace, match='No face was cropped from any of 8 videos'): store_of(tree)
     assert not (tree.parent/'store').exists()
 
 def test_single_files_name_the_file_and_the_fix(tmp_path):
@@ -128,7 +129,7 @@ def test_corpus_errors(tree, tmp_path):
     with pytest.raises(UnknownName, match='no manipulation NT'): extract_view('FF++-HQ:NT', 'smoke', tree, tmp_path/'s', missing='skip')
     with pytest.raises(UnknownName): extract_view('FF++-HQ', 'smoek', tree, tmp_path/'s', missing='skip')
     with pytest.raises(UnknownName, match='sidecar'): extract_view('FF++-HQ', 'smoke', tree, tmp_path/'s', detector='sidecars', missing='skip')
-    with pytest.raises(BadSetting, match='no video'): extract(pd.DataFrame(), tree, RULE, 32, None, tmp_path/'s')
+    with pytest.raises(BadSetting, match='No video'): extract(pd.DataFrame(), tree, RULE, 32, None, tmp_path/'s')
     assert not (tmp_path/'s').exists()
 
 def test_store_errors(tree):
@@ -146,8 +147,6 @@ def test_killed_extraction_goes_on_to_the_same_bytes(tree):
 import time
 import ffd_repro.faces.cropping as c, ffd_repro.faces.extraction as e
 from pathlib import Path
-from ffd_repro.corpora.official import read_corpus
-from ffd_repro.faces.sampling import Sampling
 def slow(job): c.face_job(job); time.sleep(.4)
 e.face_job = slow
 root = Path({str(tree)!r})

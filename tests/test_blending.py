@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from ffd_repro.faces.detection import dlib_faces, dlib_landmarks, pick
+from ffd_repro.faces.detection import dlib_faces, dlib_landmarks
+from ffd_repro.faces.tracking import pick
 from ffd_repro.faces.geometry import affine_to_crop, crop, move, square
 from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.landmarks import has_marks, marks, source_of
-from ffd_repro.corpora.videos import read_image
+from ffd_repro.corpora.images import read_image
 from ffd_repro.sets.regions import extrinsic, pair_rows, regions
 from ffd_repro.sets.partial import partial_faces
 from ffd_repro.forgeries.photographs import PARTS, Photograph, blend

@@ -21,7 +21,8 @@ from ffd_repro.faces import cropping
 from ffd_repro.faces.clips import ClipSet, ClipStore, residuals
 from ffd_repro.faces.cropping import Faces, faces_of
 from ffd_repro.faces.extraction import extract, extract_view
-from ffd_repro.faces.detection import Found, drawn_face
+from ffd_repro.faces.detection import drawn_face
+from ffd_repro.faces.tracking import Found
 from ffd_repro.faces.geometry import Box
 from ffd_repro.faces.loading import FaceSet, FaceStore
 from ffd_repro.faces.sampling import Even, Sampling
@@ -249,7 +250,7 @@ def test_settings_are_checked(tmp_path):
         with pytest.raises(BadSetting, match='the store has 2'): ClipSet(s, after=after)
     with pytest.raises(BadSetting, match='the store has 0'): ClipSet(FaceStore(s.folder), after=1)
     with pytest.raises(BadSetting, match='empty'): ClipSet(s, [])
-    with pytest.raises(BadSetting, match='after is -2'): extract(table(('r',)), tmp_path, Sampling(2, 2), 32, 'whole', tmp_path/'x', after=-2)
+    with pytest.raises(BadSetting, match='After is -2'): extract(table(('r',)), tmp_path, Sampling(2, 2), 32, 'whole', tmp_path/'x', after=-2)
 
 def test_a_batch_reads_what_it_needs(tmp_path):
     "A store of three gigabytes that is mostly a hole."
@@ -270,7 +271,6 @@ class Absent(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name.split('.')[0] in ('av', 'dlib', 'fastcore', 'matplotlib', 'timm', 'torchvision', 'nbdev', 'captum', 'ptflops', 'tqdm'): raise ImportError(name)
 sys.meta_path.insert(0, Absent())
-from ffd_repro.faces.clips import ClipSet, ClipStore, residuals
 print(tuple(residuals(ClipSet(ClipStore(sys.argv[1]), augment='flip').batch([0, 1]).images).shape))
 '''
 

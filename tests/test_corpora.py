@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ffd_repro.base.errors import BadFile, FFDError, MissingData
-from ffd_repro.corpora.official import corpora, locate, read_corpus, view_videos
+from ffd_repro.corpora.official import corpora, read_corpus
+from ffd_repro.corpora.locations import locate, view_videos
 
 def tar(path, names):
     "A plain tar, whatever its name says."
@@ -125,7 +126,7 @@ def test_case_and_names(tmp_path):
     m = read_corpus('FF++', tmp_path/'my data ü', 'c40')
     assert m[m.method=='real'].video.iloc[0]=='FF++/c40/youtube/054' and (m[m.label==1].pair!='').all()
     plant(tmp_path/'my data ü', ['original_sequences/YouTube/c40/videos/054.mp4'])
-    with pytest.raises(BadFile, match='the same video as'): read_corpus('FF++', tmp_path/'my data ü', 'c40')
+    with pytest.raises(BadFile, match='The same video as'): read_corpus('FF++', tmp_path/'my data ü', 'c40')
 
 def test_ff_lists_in_all_their_places(tmp_path):
     for place in ('', 'splits', 'dataset/splits'):

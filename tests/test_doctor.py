@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import MissingData, UnknownName
-from ffd_repro.faces.doctor import examine, told
+from ffd_repro.faces.doctor import examine, report_text
 from ffd_repro.corpora.videos import write_video
 
 BIN = Path(sys.executable).parent
@@ -98,7 +98,7 @@ def test_a_c40_file_in_a_c23_folder_is_wrong(tree, tmp_path):
 def test_levels_of_the_tree(trees, tmp_path):
     below = doctor(trees['ff']/FF_FAKE)
     assert below.returncode==2 and f'give {trees["ff"]}' in below.stderr
-    for root, what in ((tmp_path, 'no corpus is recognised'), (tmp_path/'nothing', 'no such folder'), (trees['ff'].parent.parent, 'no corpus begins at this level')):
+    for root, what in ((tmp_path, 'No corpus is recognised'), (tmp_path/'nothing', 'no such folder'), (trees['ff'].parent.parent, 'No corpus begins at this level')):
         with pytest.raises(MissingData, match=what) as error: examine(root)
         assert error.value.fix
 
@@ -217,4 +217,4 @@ def test_real_clips_as_a_corpus(tmp_path):
     found = findings(root, deep=True)
     assert {k for k in found if k[0]=='wrong'}=={('wrong', 'compression')}
     assert all('CRF) 15 instead of 23' in f['what'] for k, f in found.items() if k[1]=='compression')
-    lines_fit(told(examine(root)))
+    lines_fit(report_text(examine(root)))

@@ -19,12 +19,14 @@ from ffd_repro.faces import detection
 from ffd_repro.corpora.official import read_corpus
 from ffd_repro.faces.cropping import default_detector
 from ffd_repro.faces.extraction import extract, extract_view
-from ffd_repro.faces.detection import EVERY, FACE_DETECTORS, Searcher, drawn_face, opencv_faces, pick
+from ffd_repro.faces.detection import drawn_face, opencv_faces
+from ffd_repro.faces.tracking import EVERY, FACE_DETECTORS, Searcher, pick
 from ffd_repro.corpora.frames import count_frames, frames_of, tar_folders
 from ffd_repro.faces.geometry import Box, centre, iou
 from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Even, Sampling
-from ffd_repro.corpora.videos import Frame, read_frames, read_image, video_info, write_video
+from ffd_repro.corpora.videos import Frame, read_frames, video_info, write_video
+from ffd_repro.corpora.images import read_image
 
 WALL = np.full((160, 220, 3), 90, np.uint8)
 
@@ -349,8 +351,6 @@ def test_a_box_outside_the_picture_is_a_counted_skip(tmp_path):
 MEMORY = '''
 import resource, sys, pandas as pd
 from pathlib import Path
-from ffd_repro.faces.extraction import extract
-from ffd_repro.faces.sampling import Sampling
 root, n = Path(sys.argv[1]), int(sys.argv[2])
 rows = [dict(corpus='Toy', quality='', label=0, method='real', video=f'v{i}', target='', source='', pair='', split='train', path='clip.mp4', mask='') for i in range(n)]
 extract(pd.DataFrame(rows), root, Sampling(1, 24), 192, 'opencv', root/f'store{n}')
@@ -375,4 +375,4 @@ def test_the_other_reader_follows_as_well(tmp_path):
 def test_progress_counts_faces_and_videos(tmp_path, capsys):
     extract(pairs(tmp_path), tmp_path, Sampling(2, 3), 32, 'opencv', tmp_path/'store')
     shown = capsys.readouterr().err
-    assert 'finding faces' in shown and 'cutting faces' in shown and 'video' in shown
+    assert 'detecting faces' in shown and 'cropping faces' in shown and 'video' in shown

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.faces.extraction import extract
-from ffd_repro.faces.detection import EVERY, FACE_DETECTORS, dlib_landmarks, eyes_turn, pick
+from ffd_repro.faces.detection import dlib_landmarks, eyes_turn
+from ffd_repro.faces.tracking import EVERY, FACE_DETECTORS, pick
 from ffd_repro.faces.geometry import Box, iou
 from ffd_repro.base.registry import detectors, load
 from ffd_repro.faces.loading import FaceSet, FaceStore

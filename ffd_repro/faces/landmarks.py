@@ -13,8 +13,9 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 from ..base.errors import BadFile, BadSetting
 from ..base.paths import atomic
-from ..base.registry import Registry
-from .detection import dlib_faces, dlib_landmarks, pick
+from ..base.deferred import DeferredRegistry
+from .detection import dlib_faces, dlib_landmarks
+from .tracking import pick
 from .geometry import Box, affine_to_crop, centre, snap, square
 from .loading import FaceStore
 
@@ -33,26 +34,29 @@ def crop_matrix(box,      # of the face, in the frame
     return np.c_[last[:, :2]@matrix[:, :2], last[:, :2]@matrix[:, 2]+last[:, 2]]
 
 # %% ../../nbs/20_faces/landmarks.ipynb #aa88ab55
-MARKERS = Registry('source of landmarks') # name -> function: store -> float [N, 68, 2], NaN where there are none
+# name -> function: store -> float [N, 68, 2], NaN where there are none
+MARKERS = DeferredRegistry('source of landmarks', 'drawn.drawn_landmarks')
 
 # %% ../../nbs/20_faces/landmarks.ipynb #4fa9e745
-LEAST = 192 # pixels to which a smaller crop is enlarged. not stated: chosen because from 64 pixels on the points then differ from those of the large face by 1 % of its width
+LEAST = 192 # pixels to which a smaller crop is enlarged. not stated: chosen because from 64 pixels on
+            # the points then differ from those of the large face by 1 % of its width
 
 def enlarged(face # uint8 [S,S,3]
             )->tuple: # pixels, whole factor
     "`face` with at least `LEAST` pixels a side."
     k = -(-LEAST//face.shape[0])
-    return (cv2.resize(face, None, fx=k, fy=k, interpolation=cv2.INTER_CUBIC) if k>1 else np.ascontiguousarray(face)), k
+    return (cv2.resize(face, None, fx=k, fy=k, interpolation=cv2.INTER_CUBIC) if k > 1 else np.ascontiguousarray(face)), k
 
 def middle_box(side,  # pixels
                margin # of the square around the face
               )->Box:
     "The box of a face in its own crop."
-    near, far = (side*(1-1/margin)/2, side*(1+1/margin)/2)
+    near, far = (side*(1 - 1/margin)/2, side*(1 + 1/margin)/2)
     return Box(near, near, far, far)
 
 # %% ../../nbs/20_faces/landmarks.ipynb #cb08c0a9
-SURE = .07 # of the face's width. not stated: chosen because on photographs the two answers differ by .03 at most (.06 at 32 pixels), on noise by .09
+# of the face's width. not stated: chosen because on photographs the two answers differ by .03 at most (.06 at 32 pixels), on noise by .09
+SURE = .07
 
 def dlib_points(face,     # uint8 [S,S,3]
                 margin,   # of the square around the face
@@ -63,14 +67,15 @@ def dlib_points(face,     # uint8 [S,S,3]
     box = pick(dlib_faces(image)) if search else middle_box(image.shape[0], margin)
     if box is None: return np.full((68, 2), np.nan)
     first, second = (dlib_landmarks(image, square(box, larger)) for larger in (1, 1.15))
-    sure = np.linalg.norm(first-second, axis=1).mean()<SURE*max(np.linalg.norm(first[0]-first[16]), 1)
-    return (first+.5)/k-.5 if sure else np.full((68, 2), np.nan)
+    sure = np.linalg.norm(first - second, axis=1).mean() < SURE*max(np.linalg.norm(first[0] - first[16]), 1)
+    return (first + .5)/k - .5 if sure else np.full((68, 2), np.nan)
 
 # %% ../../nbs/20_faces/landmarks.ipynb #63ecfc7d
 def by_dlib(store:FaceStore):
     "The landmarks of all faces of a store, by dlib's model."
     whole = store.manifest.detector.str.startswith('whole')
-    return np.stack([dlib_points(np.asarray(face), store.meta.get('margin', 1.3), search) for face, search in zip(tqdm(store.faces, 'landmarks', unit='face', leave=False, disable=len(store)<2000), whole)])
+    return np.stack([dlib_points(np.asarray(face), store.meta.get('margin', 1.3), search)
+                     for face, search in zip(tqdm(store.faces, 'landmarks', unit='face', leave=False, disable=len(store) < 2000), whole)])
 
 MARKERS.register(by_dlib, 'dlib');
 
@@ -80,27 +85,33 @@ def _kept(path, n # faces of the store
     "The landmarks in a file, or a `BadFile`."
     again = 'delete this file; the landmarks are found again'
     try: points = np.load(path, mmap_mode='r')
-    except (OSError, ValueError, EOFError) as e: raise BadFile(f'the landmarks cannot be read ({e})', where=path, fix=again) from e
-    if points.shape!=(n, 68, 2): raise BadFile(f'landmarks {list(points.shape)} of a store of {n} faces', where=path, fix=again)
+    except (OSError, ValueError, EOFError) as e: raise BadFile(f'The landmarks cannot be read ({e}).', where=path, fix=again) from e
+    if points.shape != (n, 68, 2): raise BadFile(f'Landmarks {list(points.shape)} of a store of {n} faces.', where=path, fix=again)
     return points
 
 def source_of(store:FaceStore)->str: # a name of MARKERS
     "Where the landmarks of a store come from: 'drawn' for a stand-in, else 'dlib'."
-    if not (store.meta.get('stand_in') or {}).get('settings'): return 'dlib'
-    if 'drawn' not in MARKERS: raise BadSetting('the landmarks of a stand-in are computed, and what computes them was not imported', where=store.folder, fix='import the module marking of the room forgeries first')
-    return 'drawn'
+    return 'drawn' if (store.meta.get('stand_in') or {}).get('settings') else 'dlib'
 
 # %% ../../nbs/20_faces/landmarks.ipynb #17ca17ec
-def marks(store:FaceStore):  # float32 [N, 68, 2]
+def _found(store:FaceStore): # float32 [N, 68, 2]
+    "What the source of a store says of its faces."
+    points = np.asarray(MARKERS[source_of(store)](store), np.float32)
+    if points.shape != (len(store), 68, 2):
+        raise BadSetting(f'The source gave {list(points.shape)} for {len(store)} faces.', where=store.folder,
+                         fix='correct the source of landmarks')
+    return points
+
+def marks(store:FaceStore): # float32 [N, 68, 2]
     "The landmarks of every face of a store, in pixels of the crop; NaN where there are none."
-    path, n = store.folder/'landmarks.npy', len(store)
-    if path.exists(): return _kept(path, n)
+    if store.folder is None: return _found(store) # a store in memory keeps none
+    path = store.folder/'landmarks.npy'
+    if path.exists(): return _kept(path, len(store))
     with FileLock(f'{store.folder}.marks.lock'):
         if not path.exists():
-            points = np.asarray(MARKERS[source_of(store)](store), np.float32)
-            if points.shape!=(n, 68, 2): raise BadSetting(f'the source gave {list(points.shape)} for {n} faces', where=store.folder, fix='correct the source of landmarks')
+            points = _found(store)
             with atomic(path) as tmp: np.save(tmp, points)
-    return _kept(path, n)
+    return _kept(path, len(store))
 
 def has_marks(points # [N, 68, 2], from `marks`
              )->np.ndarray: # bool [N]

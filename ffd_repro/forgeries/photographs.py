@@ -33,11 +33,12 @@ from ..base.errors import BadFile, BadSetting, FFDError, NoFace
 from ..base.paths import atomic, cache, digest
 from ..base.registry import Registry
 from ..base.seeds import rng
-from ..faces.detection import dlib_faces, dlib_landmarks, pick
+from ..faces.detection import dlib_faces, dlib_landmarks
+from ..faces.tracking import pick
 from ..faces.geometry import landmark_box, move, snap, square
 from ..corpora.lfw import fetch_lfw, photographs
 from ..corpora.splits import identity_split
-from ..corpora.videos import read_image
+from ..corpora.images import read_image
 from .blending import add_grain, blend as mix, statistics
 from .masks import feather, hull, region, with_forehead
 from .swapping import similarity, squeezed, warp

@@ -31,7 +31,7 @@ def jpeg(images, # uint8 [B,S,S,3]
     lot = rng('jpeg', seed, epoch).random(max(rows)+1)[rows]
     return np.stack([through_jpeg(image, JPEG[0]+int(x*(JPEG[1]-JPEG[0]+1))) for image, x in zip(images, lot)])
 
-AUGMENT['jpeg'] = jpeg
+AUGMENT.register(jpeg, 'jpeg');
 
 # %% ../../nbs/40_sets/self_blending.ipynb #3ff9cb87
 def both_masks(inner, # [S,S], 0 outside
