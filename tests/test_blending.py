@@ -1,5 +1,4 @@
 """Landmarks, masks and blends on real photographs, where they are at hand (they are no part of this repository)."""
-import json
 import os
 from pathlib import Path
 import cv2
@@ -34,12 +33,10 @@ def faces_in(paths):
 
 def store_of(folder, rows):
     "A store of (picture, box, row of the manifest)."
-    folder.mkdir()
-    np.save(folder/'faces.npy', np.stack([crop(image, square(box, MARGIN), SIDE) for image, box, _ in rows]))
+    faces = np.stack([crop(image, square(box, MARGIN), SIDE) for image, box, _ in rows])
     usual = dict(corpus='Photographs', quality='', label=0, method='real', source='', pair='', split='train', frame=0, detector='dlib')
-    pd.DataFrame([usual|dict(zip(('x0', 'y0', 'x1', 'y1'), box))|row for _, box, row in rows]).to_csv(folder/'manifest.csv', index=False)
-    (folder/'meta.json').write_text(json.dumps(dict(corpus='Photographs', data='real', stand_in=None, margin=MARGIN)))
-    return FaceStore(folder)
+    table = pd.DataFrame([usual | dict(zip(('x0', 'y0', 'x1', 'y1'), box)) | row for _, box, row in rows])
+    return FaceStore.of(faces, table, margin=MARGIN).save(folder)
 
 @pytest.fixture(scope='module')
 def photographs(tmp_path_factory):

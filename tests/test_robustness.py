@@ -14,7 +14,8 @@ from ffd_repro.drawn.plans import Size
 from ffd_repro.drawn.standins import build
 from ffd_repro.sets.recoding import RECODED, reencode
 
-SIZES = {'FF++': Size(6, 96, 4), 'Celeb-DF': Size(6, 96, 4, fakes=1, extra=1), 'DFDC': Size(8, 96, 2), 'DFDC-P': Size(9, 96, 2), 'DF-TIMIT': Size(8, 96, 4), 'WildDeepfake': Size(10, 96, 2)}
+SIZES = {'FF++': Size(6, 96, 4), 'Celeb-DF': Size(6, 96, 4, fakes=1, extra=1), 'DFDC': Size(8, 96, 2), 'DFDC-P': Size(9, 96, 2),
+         'DF-TIMIT': Size(8, 96, 4), 'WildDeepfake': Size(10, 96, 2)}
 
 @pytest.fixture(scope='module')
 def trees(tmp_path_factory):
