@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ffd_repro.corpora.official import read_corpus
+from ffd_repro.corpora.reading import read_corpus
 
 def touch(folder, names):
     folder.mkdir(parents=True)

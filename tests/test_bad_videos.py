@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import BadFile, BadSetting, MissingData, NoFace, UnknownName
-from ffd_repro.corpora.official import read_corpus
+from ffd_repro.corpora.reading import read_corpus
 from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.loading import FaceSet, FaceStore
 from ffd_repro.faces.detection import drawn_face

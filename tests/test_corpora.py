@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ffd_repro.base.errors import BadFile, FFDError, MissingData
-from ffd_repro.corpora.official import corpora, read_corpus
+from ffd_repro.corpora.reading import corpora, read_corpus
 from ffd_repro.corpora.locations import locate, view_videos
 
 def tar(path, names):

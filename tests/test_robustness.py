@@ -3,7 +3,7 @@ import json, os, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np, pandas as pd, pytest
 from ffd_repro.base.errors import BadSetting
-from ffd_repro.corpora.official import read_corpus
+from ffd_repro.corpora.reading import read_corpus
 from ffd_repro.corpora.locations import location
 from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.loading import FaceStore
@@ -36,7 +36,7 @@ def cut(manifest, root, out):
 def test_killed_and_finished(trees, tmp_path):
     root, out = trees('FF++'), tmp_path/'crf35'
     m = read_corpus('FF++', root, 'c23')
-    code = f'from ffd_repro.corpora.official import read_corpus\nfrom ffd_repro.sets.recoding import reencode\nreencode(read_corpus("FF++", {str(root)!r}, "c23"), {str(root)!r}, {str(out)!r}, 35)'
+    code = f'from ffd_repro.corpora.reading import read_corpus\nfrom ffd_repro.sets.recoding import reencode\nreencode(read_corpus("FF++", {str(root)!r}, "c23"), {str(root)!r}, {str(out)!r}, 35)'
     child = subprocess.Popen([sys.executable, '-c', code], env=os.environ | dict(OMP_NUM_THREADS='1'))
     deadline = time.monotonic() + 120
     while child.poll() is None and len(videos_in(out)) < 4 and time.monotonic() < deadline: time.sleep(.002)

@@ -14,7 +14,7 @@ import pandas as pd
 from ..base.errors import BadFile
 from . import foreign
 from .frames import tar_folders
-from .reading import Corpus, Part, corpora, entries, find_folders, path_key, read_corpus, row_of
+from .reading import Corpus, Part, corpora, entries, find_folders, path_key, row_of
 from .splits import by_lists, hold_out, hold_out_groups, identity_split, read_lists
 
 # %% ../../nbs/10_corpora/official.ipynb #b4ad0a4a

@@ -26,7 +26,7 @@ from ..base.profiles import profile as profile_of
 from ..base.registry import Detector, Registry, detectors
 from ..base.seeds import rng
 from ..claims.names import display, display_view
-from ..corpora.official import read_corpus
+from ..corpora.reading import read_corpus
 from ..corpora.locations import view_videos
 from ..faces.extraction import extract
 from ..corpora.frames import count_frames, frames_of

@@ -34,6 +34,7 @@ def _check_followers(store, found):
 
 class ClipStore(FaceStore):
     "A face store with the frames after each face. `MissingData` where there are none, `BadFile` where they do not fit the faces."
+    arrays = ('faces', 'followers')
     def __init__(self, folder):
         super().__init__(folder)
         self.followers = _load_followers(self.folder)

@@ -23,7 +23,7 @@ from ..base.views import parse_view
 from ..base.errors import BadSetting, FFDError, NoFace
 from ..base.paths import atomic, cache, digest, shown
 from ..base.profiles import profile as profile_of
-from ..corpora.official import read_corpus
+from ..corpora.reading import read_corpus
 from ..corpora.locations import locate, location, view_videos
 from .cropping import Cropping, default_detector, face_job, owners, track_job, wanted
 from .tracking import EVERY, FACE_DETECTORS
@@ -115,6 +115,7 @@ def _add_notes(row, part, cropping:Cropping, found):
         found['after_short'] += int((part['after'] < cropping.after).sum())
         if note := str(part['after_note']): found['after_notes'].append(dict(video=row['video'], path=row['path'], reason=note))
 
+# %% ../../nbs/20_faces/extraction.ipynb #ece777be
 def _put_together(new, work, manifest, cropping:Cropping)->dict:
     "Write the store's files out of the finished parts; gives what there is to tell of them."
     side, after = cropping.side, cropping.after
@@ -139,6 +140,7 @@ def _put_together(new, work, manifest, cropping:Cropping)->dict:
             _add_notes(row, part, cropping, found)
     return found
 
+# %% ../../nbs/20_faces/extraction.ipynb #bd244cf3
 def _stand_in(root)->dict|None: # what made it; None for a real corpus
     marker = Path(root)/'STAND-IN.json'
     return json.loads(marker.read_text() or '{}') if marker.exists() else None

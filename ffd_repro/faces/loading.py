@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from ..base.contracts import Batch
 from ..base.deferred import DeferredRegistry
-from ..base.errors import BadFile, BadSetting, MissingData
+from ..base.errors import BadFile, BadSetting, MissingData, lookup
 from ..base.seeds import rng
 
 # %% ../../nbs/20_faces/loading.ipynb #9eaa9311
@@ -37,6 +37,7 @@ TEXT = ('corpus', 'quality', 'method', 'video', 'target', 'source', 'pair', 'spl
 
 class FaceStore:
     "Faces and a table with a row for each: a folder that `faces.extraction.extract` wrote, or arrays in memory (`FaceStore.of`)."
+    arrays = ('faces',) # each is a file `<name>.npy` of the folder
     def __init__(self, folder): # `MissingData` where there is none, `BadFile` where it does not fit together
         self.folder = Path(folder)
         self.meta, self.faces, self.manifest = _load(self.folder)
@@ -52,10 +53,19 @@ class FaceStore:
         store.folder, store.faces, store.manifest = None, faces, manifest.reset_index(drop=True)
         store.meta = dict(corpus=manifest.corpus.iloc[0] if len(manifest) else '', data='real') | meta
         return store
-    def replace(self, **arrays): # faces=…, and what else the class has
+    def save(self, folder): # -> the store that lies there
+        "Write the store as a folder."
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in self.arrays: np.save(folder/f'{name}.npy', getattr(self, name))
+        self.manifest.to_csv(folder/'manifest.csv', index=False)
+        (folder/'meta.json').write_text(json.dumps(self.meta))
+        return type(self)(folder)
+    def replace(self, **pixels): # faces=…, and what else the class has
         "The same store with other pixels."
         out = copy.copy(self)
-        for name, array in arrays.items():
+        for name, array in pixels.items():
+            lookup('array of a store', name, dict.fromkeys(self.arrays))
             if np.shape(array)[:1] != (len(self),):
                 raise BadSetting(f'{np.shape(array)[:1]} {name} for {len(self)} rows.', where=self.folder,
                                  fix='give one for every row of the store')

@@ -11,7 +11,7 @@ from ..base.errors import FFDError, MissingData, lookup
 from ..base.registry import detectors, load, targets
 from ..claims.names import CORPORA, display
 from ..claims.reported import reported
-from ..corpora.official import corpora
+from ..corpora.reading import corpora
 from ..corpora.locations import locate
 from ..drawn.standins import CORPORA as STAND_INS
 

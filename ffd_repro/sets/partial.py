@@ -8,10 +8,9 @@ __all__ = ['divisible', 'Parts', 'partial_faces', 'PartSet']
 # %% ../../nbs/40_sets/partial.ipynb #747bbd06
 from typing import NamedTuple
 import numpy as np
-import ffd_repro.drawn.drawn_landmarks  # the landmarks of stand-ins
 from ..base.errors import NoFace, lookup
 from ..faces.loading import FaceSet, FaceStore, normalise
-from ..faces.landmarks import has_marks, marks
+from ..faces.landmarks import has_landmarks, landmarks_of
 from .regions import pair_rows
 from ..forgeries.photographs import PARTS, Photograph, partial
 
@@ -19,7 +18,7 @@ from ..forgeries.photographs import PARTS, Photograph, partial
 def divisible(store:FaceStore, rows)->np.ndarray: # bool, one a row
     "Which rows are fakes with an original in the same frame and with landmarks."
     rows = np.asarray(rows, int)
-    return (store.manifest.label.to_numpy()[rows]==1)&(pair_rows(store)[rows]>=0)&has_marks(marks(store)[rows])
+    return (store.manifest.label.to_numpy()[rows]==1)&(pair_rows(store)[rows]>=0)&has_landmarks(landmarks_of(store)[rows])
 
 # %% ../../nbs/40_sets/partial.ipynb #cde38acf
 class Parts(NamedTuple):
@@ -36,7 +35,7 @@ def partial_faces(store:FaceStore, rows, # of fakes
     lookup('part of the face', part, dict.fromkeys(PARTS))
     kept = np.asarray(rows, int)[divisible(store, rows)]
     if not len(kept): raise NoFace(f'none of {len(rows)} faces is a fake with its original and landmarks', where=store.folder, fix='use a corpus that names its pairs, and sample originals and fakes at the same frames')
-    points, real = marks(store), pair_rows(store)[kept]
+    points, real = landmarks_of(store), pair_rows(store)[kept]
     made = [partial(Photograph(np.asarray(store.faces[r]), np.array(points[f], float)), np.asarray(store.faces[f]), part) for f, r in zip(kept, real)]
     return Parts(np.stack([m[0] for m in made]), np.stack([m[1] for m in made]), kept, len(rows)-len(kept))
 

@@ -38,7 +38,8 @@ def _blur(image, sigma, draw):
     "Blurred by a kernel of 3×3; 0 is no blurring."
     return cv2.GaussianBlur(image, (3, 3), sigma) if sigma > 0 else image
 
-treatments.register(TreatmentKind('blur', (0, .1, .2, .3, .4, .5), 0, 10, _blur, identity=0)); # BiG-Arts §5: 3×3, [0, 0.5]
+# BiG-Arts §5: 3×3, [0, 0.5]
+treatments.register(TreatmentKind('blur', (0, .1, .2, .3, .4, .5), 0, 10, _blur, identity=0));
 
 # %% ../../nbs/40_sets/treatments.ipynb #fb9e2b7c
 def _resize(image, share, draw):
@@ -48,7 +49,8 @@ def _resize(image, share, draw):
     # not stated: bilinear both ways, chosen because it is the default of OpenCV's function, which the paper names
     return image if small == (w, h) else cv2.resize(cv2.resize(image, small), (w, h))
 
-treatments.register(TreatmentKind('resize', (1., .9, .8, .7, .6, .5, .4, .3, .2, .1), .01, 1, _resize, identity=1)); # BiG-Arts §5: [0.1, 1]
+# BiG-Arts §5: [0.1, 1]
+treatments.register(TreatmentKind('resize', (1., .9, .8, .7, .6, .5, .4, .3, .2, .1), .01, 1, _resize, identity=1));
 
 # %% ../../nbs/40_sets/treatments.ipynb #c588b9b8
 def _noise(image, sigma, draw):

@@ -21,7 +21,7 @@ from ..base.paths import atomic, cache, data_root, digest
 from ..base.profiles import profile as profile_of
 from ..base.registry import Detector
 from ..base.seeds import rng
-from ..corpora.official import corpora, read_corpus
+from ..corpora.reading import corpora, read_corpus
 from ..corpora.locations import locate
 from ..faces.clips import ClipSet, ClipStore
 from ..faces.extraction import extract, store_asked, store_folder
