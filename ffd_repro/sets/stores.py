@@ -19,14 +19,15 @@ from ..base.paths import atomic, cache, data_root, digest
 from ..base.profiles import Profile, profile as profile_of
 from ..base.registry import Detector
 from ..base.views import Treatment, View, parse_view
-from ..corpora.official import corpora, locate, read_corpus
-from ..drawn.plans import CORPORA as PLANNED
+from ..corpora.reading import corpora, read_corpus
+from ..corpora.locations import locate
+from ..drawn.plans import STAND_INS
 from ..drawn.standins import ensure
 from ..faces.clips import ClipStore
 from ..faces.extraction import extract
 from ..faces.loading import FaceStore
 from ..faces.protocols import Protocol, parse_protocol, sampling_under
-from .treatments import reencode
+from .recoding import reencode
 
 # %% ../../nbs/40_sets/stores.ipynb #e7fa4d6e
 def check_there(corpus:str, profile:str):
@@ -49,7 +50,7 @@ def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
     if found is not None and (found.data != 'stand-in' or profile == 'paper'): return Path(found.root), found.data
     if make:
         check_there(corpus, profile)
-        if corpus not in PLANNED: raise why
+        if corpus not in STAND_INS: raise why
         (cache()/'locks').mkdir(parents=True, exist_ok=True)
         with FileLock(cache()/'locks'/f'{profile}-{corpus}.lock'): return Path(ensure(corpus, profile)), 'stand-in'
     return found and Path(found.root), 'stand-in'
