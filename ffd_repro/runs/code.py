@@ -17,6 +17,7 @@ from ..drawn.standins import marker
 from ..faces.tracking import FACE_DETECTORS
 from ..faces.extraction import extract
 from ..faces.loading import AUGMENT
+from ..faces.protocols import SPLITS
 from ..faces.sampling import SAMPLING
 from .specs import RunSpec
 from .testing import score_view
@@ -27,7 +28,7 @@ from ..training.losses import losses
 from ..training.loop import train
 
 # %% ../../nbs/80_runs/code.ipynb #53874cb8
-TABLES = (PROFILES, corpora, FACE_DETECTORS, AUGMENT, SAMPLING, treatments, losses, detectors)
+TABLES = (PROFILES, corpora, FACE_DETECTORS, AUGMENT, SAMPLING, SPLITS, treatments, losses, detectors)
 
 def drawn_by(corpus:str, profile:str)->str:
     "What a stand-in rests on; nothing for a corpus that has none."
@@ -41,7 +42,7 @@ def faces_code(asked:FaceRequest, data:str, # 'real' or 'stand-in'
     usual = [FACE_DETECTORS[name] for name in ('sidecar', 'whole', 'opencv')]
     facts = [asked.stored, asked.needs, str(how), asked.profile.faces if learn else 0, corpora[asked.view.corpus] if asked.view.corpus in corpora else '']
     made = drawn_by(asked.view.corpus, asked.profile.name) if data == 'stand-in' else ''
-    return fingerprint(extract, part_rows, set_of(asked, learn), *done, *usual, facts, made, without=TABLES)
+    return fingerprint(extract, part_rows, SPLITS[asked.protocol.split], set_of(asked, learn), *done, *usual, facts, made, without=TABLES)
 
 # %% ../../nbs/80_runs/code.ipynb #6a853585
 def training_code(spec:RunSpec)->str: # 16 hexadecimal digits
