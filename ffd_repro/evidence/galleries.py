@@ -26,7 +26,8 @@ from ..base.profiles import profile as profile_of
 from ..base.registry import Detector, Registry, detectors
 from ..base.seeds import rng
 from ..claims.names import display, display_view
-from ..corpora.official import read_corpus, view_videos
+from ..corpora.reading import read_corpus
+from ..corpora.locations import view_videos
 from ..faces.extraction import extract
 from ..corpora.frames import count_frames, frames_of
 from ..faces.geometry import Box, affine_to_crop, crop, move, square

@@ -30,7 +30,7 @@ from ..base.seeds import rng, seed_everything
 from ..faces.extraction import extract
 from ..corpora.lfw import fetch_lfw, photographs
 from ..faces.loading import FaceSet, FaceStore
-from ..faces.landmarks import has_marks, marks
+from ..faces.landmarks import has_landmarks, landmarks_of
 from ..corpora.reading import COLUMNS
 from ..faces.sampling import parse_sampling
 from ..corpora.splits import identity_split
@@ -95,7 +95,7 @@ GREY = 3. # levels between red and blue. not stated: chosen because scanned grey
 def usable(store:FaceStore)->np.ndarray: # bool, one a face
     "Coloured faces with landmarks."
     spread = np.array([np.abs(f[..., 0].astype(int)-f[..., 2]).mean() for f in store.faces])
-    return (spread>GREY)&has_marks(marks(store))
+    return (spread>GREY)&has_landmarks(landmarks_of(store))
 
 def cut_pictures(manifest:pd.DataFrame, # of `pictures`
                  side:int, out, workers:int=2)->FaceStore:

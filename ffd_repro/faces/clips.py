@@ -13,23 +13,41 @@ from ..base.errors import BadFile, BadSetting, MissingData
 from .loading import FaceSet, FaceStore, normalise
 
 # %% ../../nbs/20_faces/clips.ipynb #7c85db1b
-def _followers(store # FaceStore
-              ):     # uint8 [N, A, side, side, 3], mapped
-    "The frames after the faces of `store`, checked against its manifest."
-    path, again = store.folder/'followers.npy', 'extract with after=… again (ffd_extract --after …)'
-    if not path.exists(): raise MissingData('this store holds faces without the frames after them', where=store.folder, fix=again)
-    try: found = np.load(path, mmap_mode='r')
-    except (OSError, ValueError) as e: raise BadFile(f'the frames after the faces cannot be read ({e})', where=path, fix=again) from e
+_AGAIN = 'extract with after=… again (ffd_extract --after …)'
+
+def _load_followers(folder): # uint8 [N, A, side, side, 3], mapped
+    "The frames after the faces of a folder."
+    path = folder/'followers.npy'
+    if not path.exists(): raise MissingData('This store holds faces without the frames after them.', where=folder, fix=_AGAIN)
+    try: return np.load(path, mmap_mode='r')
+    except (OSError, ValueError) as e: raise BadFile(f'The frames after the faces cannot be read ({e}).', where=path, fix=_AGAIN) from e
+
+def _check_followers(store, found):
+    "`BadFile` unless the frames after the faces fit the faces and the manifest."
     want = (len(store), *found.shape[1:2], store.side, store.side, 3)
-    if found.shape!=want or found.dtype!=np.uint8 or not found.size: raise BadFile(f'the frames after the faces are {found.dtype} {list(found.shape)}, the faces {list(store.faces.shape)}', where=path, fix=again)
-    if 'after' not in store.manifest or not store.manifest.after.isin(range(found.shape[1]+1)).all(): raise BadFile(f'the manifest does not say how many of the {found.shape[1]} frames after each face there are', where=store.folder, fix=again)
-    return found
+    if found.shape != want or found.dtype != np.uint8 or not found.size:
+        what = f'The frames after the faces are {found.dtype} {list(found.shape)}, the faces {list(store.faces.shape)}.'
+        raise BadFile(what, where=store.folder and store.folder/'followers.npy', fix=_AGAIN)
+    if 'after' not in store.manifest or not store.manifest.after.isin(range(found.shape[1] + 1)).all():
+        raise BadFile(f'The manifest does not say how many of the {found.shape[1]} frames after each face there are.', where=store.folder,
+                      fix=_AGAIN)
 
 class ClipStore(FaceStore):
     "A face store with the frames after each face. `MissingData` where there are none, `BadFile` where they do not fit the faces."
+    arrays = ('faces', 'followers')
     def __init__(self, folder):
         super().__init__(folder)
-        self.followers = _followers(self)
+        self.followers = _load_followers(self.folder)
+        _check_followers(self, self.followers)
+    @classmethod
+    def of(cls, faces, followers, # uint8 [N, S, S, 3], [N, A, S, S, 3]
+           manifest, # with `after`: how many of the A frames there are
+           **meta):
+        "A clip store in memory."
+        store = super().of(faces, manifest, **meta)
+        store.followers = followers
+        _check_followers(store, followers)
+        return store
     @property
     def after(self): return self.followers.shape[1] # frames after each face; near the end of a video some repeat its last
     def __repr__(self): return f'{super().__repr__()}, {self.after} frames after each'
@@ -52,7 +70,9 @@ class ClipSet(FaceSet):
         super().__init__(store, *args, **kwargs)
         most = getattr(store, 'after', 0)
         self.after = most if after is None else after
-        if not 0<=self.after<=most: raise BadSetting(f'{after} frames after each face were asked for, the store has {most}', where=getattr(store, 'folder', None), fix='ask for fewer, or extract with a larger after=…')
+        if not 0 <= self.after <= most:
+            raise BadSetting(f'{after} frames after each face were asked for, the store has {most}.',
+                             where=getattr(store, 'folder', None), fix='ask for fewer, or extract with a larger after=…')
         grey = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
         self.table = normalise(grey, self.mean, self.std).reshape(3, 256).numpy()
     def frame(self, rows, t, epoch=0): # t: 0 for the face, 1 … for the frames after it
@@ -63,13 +83,15 @@ class ClipSet(FaceSet):
     def images(self, at, epoch=0): # at: positions in the set
         "Normalised float tensor [B, 1+after, 3, S, S] of the clips at `at`."
         rows, side = self.rows[at], self.store.side
-        clips = np.empty((len(rows), 1+self.after, 3, side, side), np.float32)
-        for t in range(1+self.after): _put(clips, t, self.frame(rows, t, epoch), self.table)
+        clips = np.empty((len(rows), 1 + self.after, 3, side, side), np.float32)
+        for t in range(1 + self.after): _put(clips, t, self.frame(rows, t, epoch), self.table)
         return torch.from_numpy(clips)
 
 # %% ../../nbs/20_faces/clips.ipynb #a381962c
 def residuals(clips # [B, 1+n, 3, S, S]
              ):     # [B, n, 3, S, S]
     "What changes from each frame of a clip to the next."
-    if clips.ndim!=5: raise BadSetting(f'a clip has the shape [B, 1+n, 3, S, S], not {list(clips.shape)}', fix='use faces.clips.ClipSet; for single faces there is no residual')
-    return clips[:, 1:]-clips[:, :-1]
+    if clips.ndim != 5:
+        raise BadSetting(f'A clip has the shape [B, 1+n, 3, S, S], not {list(clips.shape)}.',
+                         fix='use faces.clips.ClipSet; for single faces there is no residual')
+    return clips[:, 1:] - clips[:, :-1]

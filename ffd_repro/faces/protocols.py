@@ -30,12 +30,14 @@ class Protocol:
     def __post_init__(self):
         for switch, words in SWITCHES.items(): lookup(switch, getattr(self, switch), dict.fromkeys(words))
         if self.sampling: parse_sampling(self.sampling)
-        if not .5<=self.margin<=4: raise BadSetting(f'margin is {self.margin}', fix='use a factor between 0.5 and 4; 1 is the face box itself')
-        if self.side!=int(self.side) or not 0<=self.side<=4096 or 0<self.side<8: raise BadSetting(f'side is {self.side}', fix='give the printed pixels, from 8 to 4096; 0 is the profile\'s own')
+        if not .5 <= self.margin <= 4:
+            raise BadSetting(f'Margin is {self.margin}.', fix='use a factor between 0.5 and 4; 1 is the face box itself')
+        if self.side != int(self.side) or not 0 <= self.side <= 4096 or 0 < self.side < 8:
+            raise BadSetting(f'Side is {self.side}.', fix='give the printed pixels, from 8 to 4096; 0 is the profile\'s own')
 
     def __str__(self):
-        kept = {k: v for k, v in dataclasses.asdict(self).items() if v!=getattr(type(self), k)}
-        return ','.join(f'{k}={v:g}' if k=='margin' else f'{k}={v}' for k, v in sorted(kept.items()))
+        kept = {k: v for k, v in dataclasses.asdict(self).items() if v != getattr(type(self), k)}
+        return ','.join(f'{k}={v:g}' if k == 'margin' else f'{k}={v}' for k, v in sorted(kept.items()))
 
 # %% ../../nbs/20_faces/protocols.ipynb #e16f5f5b
 def parse_protocol(text:str='' # 'split=image,sampling=even:32,margin=1.0,balance=all,side=398'
@@ -45,9 +47,11 @@ def parse_protocol(text:str='' # 'split=image,sampling=even:32,margin=1.0,balanc
     for part in (p.strip() for p in text.split(',') if p.strip()):
         switch, equals, value = (x.strip() for x in part.partition('='))
         lookup('switch of a protocol', switch, {f.name: None for f in dataclasses.fields(Protocol)})
-        if not equals or not value or switch in given: raise BadSetting(f'{part!r} cannot be read', where=text, fix="write each switch once, as 'split=image,sampling=even:32'")
+        if not equals or not value or switch in given:
+            raise BadSetting(f'{part!r} cannot be read.', where=text, fix="write each switch once, as 'split=image,sampling=even:32'")
         try: given[switch] = dict(margin=float, side=int).get(switch, str)(value)
-        except ValueError: raise BadSetting(f'{switch} is {value!r}', where=text, fix="give a number, as 'margin=1.3' or 'side=398'") from None
+        except ValueError:
+            raise BadSetting(f'{switch} is {value!r}.', where=text, fix="give a number, as 'margin=1.3' or 'side=398'") from None
     return Protocol(**given)
 
 # %% ../../nbs/20_faces/protocols.ipynb #c9323437
@@ -55,12 +59,14 @@ _WHY = dict(split='faces of one video or person can be in training and in the te
             sampling='which frames, and how many, sets how alike the faces are and how much a video weighs',
             margin='how much is seen around the face: the seam of a swap, hair, neck',
             balance='the share of fakes moves the accuracy, not the area under the ROC curve',
-            side='how much detail the net is given, and on what grid its layers see it; in small profiles the counterpart of the printed side')
+            side='how much detail the net is given, and on what grid its layers see it; in small profiles the counterpart of the printed '
+                 'side')
 
 def departures(protocol:Protocol)->list[tuple]: # (default, here, why)
     "The switches that are not at their default, and what hangs on them."
     usual = Protocol()
-    return [(f'{k} {getattr(usual, k) or "of the profile"}', f'{k} {v}', _WHY[k]) for k, v in dataclasses.asdict(protocol).items() if v!=getattr(usual, k)]
+    return [(f'{k} {getattr(usual, k) or "of the profile"}', f'{k} {v}', _WHY[k]) for k, v in dataclasses.asdict(protocol).items()
+            if v != getattr(usual, k)]
 
 # %% ../../nbs/20_faces/protocols.ipynb #4b8034c0
 def sampling_under(protocol:Protocol,
@@ -78,19 +84,20 @@ def split_under(protocol:Protocol,
                 manifest, # of faces, with corpus, split
                )->pd.Series: # of 'train', 'val', 'test', ''
     "The part of every face."
-    if protocol.split=='official' or not len(manifest): return manifest.split
+    if protocol.split == 'official' or not len(manifest): return manifest.split
     return image_split(manifest, IMAGE_TEST.get(manifest.corpus.iloc[0], 1/6), val=IMAGE_VAL).split
 
 # %% ../../nbs/20_faces/protocols.ipynb #1c2112e0
 def leak_report(manifest # of faces, with video, target, source, split
                )->pd.DataFrame: # index 'video', 'person': shared, of, test faces touched, share
     "How many videos and persons of the test part are in training too, and how many test faces they touch."
-    train, test = (manifest[manifest.split==part] for part in ('train', 'test'))
-    names = lambda m, *columns: set().union(*(m[c] for c in columns))-{''}
+    train, test = (manifest[manifest.split == part] for part in ('train', 'test'))
+    names = lambda m, *columns: set().union(*(m[c] for c in columns)) - {''}
     rows = {}
     for kind, columns in dict(video=['video'], person=['target', 'source']).items():
         seen = names(train, *columns)
         touched = test[columns].isin(seen).any(axis=1)
         there = names(test, *columns)
-        rows[kind] = dict(shared=len(seen & there), of=len(there), faces=int(touched.sum()), tested=len(test), share=round(float(touched.mean()), 4) if len(test) else np.nan)
+        rows[kind] = dict(shared=len(seen & there), of=len(there), faces=int(touched.sum()), tested=len(test),
+                          share=round(float(touched.mean()), 4) if len(test) else np.nan)
     return pd.DataFrame.from_dict(rows, orient='index')

@@ -15,7 +15,7 @@ from ..base.contracts import Batch
 from ..base.errors import BadSetting
 from ..base.seeds import rng
 from ..faces.loading import AUGMENT, FaceSet, FaceStore, coins, normalise
-from ..faces.landmarks import has_marks, marks
+from ..faces.landmarks import has_landmarks, landmarks_of
 from .regions import extrinsic, regions
 from ..forgeries.compression import jpeg_augmentation
 from ..forgeries.manipulations import random_outline, random_put
@@ -115,7 +115,7 @@ class Partners:
     "The real faces of a set that lend their pixels and take others': those with landmarks."
     def __init__(self, store, rows): # of real faces with landmarks, each once
         m = store.manifest
-        self.points, self.side, self.rows = marks(store), store.side, rows
+        self.points, self.side, self.rows = landmarks_of(store), store.side, rows
         self.person, self.people = m.target.to_numpy(), [{t, s} - {''} for t, s in zip(m.target, m.source)]
         self.vectors = vectors(self.points[rows], store.side)
     def lent(self, at, seed, epoch): # for these positions of a set
@@ -149,7 +149,7 @@ class _Planned(MaskedSet):
     "A `MaskedSet` that knows what each fake is to be replaced by."
     def __init__(self, store, *args, shares=(1/3, 1/3, 1/3), **kwargs):
         super().__init__(store, *args, **kwargs)
-        self.upto, marked = _shares(shares), has_marks(marks(store)[self.rows])
+        self.upto, marked = _shares(shares), has_landmarks(landmarks_of(store)[self.rows])
         self.unmarked, self.marked = int((~marked).sum()), np.isin(np.arange(len(store)), self.rows[marked])
         self.partners = Partners(store, np.unique(self.rows[marked&(self.labels == 0)]))
         if self.upto[0] < 1 and len(set(self.partners.person[self.partners.rows])) < 2:

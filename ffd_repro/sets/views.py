@@ -21,16 +21,18 @@ from ..base.paths import atomic, cache, data_root, digest
 from ..base.profiles import profile as profile_of
 from ..base.registry import Detector
 from ..base.seeds import rng
-from ..corpora.official import corpora, locate, read_corpus
+from ..corpora.reading import corpora, read_corpus
+from ..corpora.locations import locate
 from ..faces.clips import ClipSet, ClipStore
-from ..faces.extraction import extract, store_folder
+from ..faces.extraction import extract, store_asked, store_folder
 from ..faces.loading import FaceSet, FaceStore
 from ..faces.protocols import Protocol, parse_protocol, sampling_under, split_under
 from .partial import PartSet
 from ..drawn.plans import STAND_INS
 from .self_blending import BlendSet, MaskedSet
 from ..drawn.standins import ensure
-from .treatments import reencode, treated
+from .treatments import treated
+from .recoding import reencode
 
 # %% ../../nbs/40_sets/views.ipynb #e7fa4d6e
 def check_there(corpus:str, profile:str):
@@ -71,12 +73,6 @@ def _note_left_out(folder:Path, attrs:dict)->dict: # missing, problems
     return left
 
 # %% ../../nbs/40_sets/views.ipynb #01486177
-def _folder_under(folder:Path, p:Protocol, profile:str)->Path:
-    "`folder` itself, or the one beside it for another sampling, crop or side."
-    usual, size = Protocol(), profile_of(profile)
-    asked = [p.sampling, p.margin] + [s for s in (size.scaled(p.side),) if s != size.side]
-    return folder if asked == [usual.sampling, usual.margin] else folder.with_name(f'{folder.name}-{digest(json.dumps(asked))[:8]}')
-
 def _videos(corpus:str, quality:str, root)->pd.DataFrame: # the video manifest
     "The videos of a corpus at a quality, or at several ('c23+c40')."
     parts = [read_corpus(corpus, root, quality=q or None, missing=missing_rule()) for q in quality.split('+')]
@@ -104,13 +100,14 @@ def face_store(corpus:str,       # 'FF++' …
               )->FaceStore:
     "The faces of a corpus at a quality; extracts them when they are not there."
     (root, data), p = corpus_root(corpus, profile), parse_protocol(protocol)
-    more = {k: v for k, v in dict(after=after, masks=masks).items() if v}
-    folder = _folder_under(store_folder(corpus, quality, profile, root, data, more | ({} if crf is None else dict(crf=crf))), p, profile)
+    rules, side = sampling_under(p, corpus, profile), profile_of(profile).scaled(p.side)
+    asked = store_asked(corpus, quality, profile, root, data, rules, side, p.margin, masks=masks, after=after, crf=crf)
+    folder = store_folder(asked)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f'{folder}.lock'):
         videos = _videos(corpus, quality, root)
         if crf is not None: videos, root = recoded(videos, root, crf, profile, workers)
-        extract(videos, root, sampling_under(p, corpus, profile), profile_of(profile).scaled(p.side), out=folder, margin=p.margin, workers=workers, **more)
+        extract(videos, root, rules, side, out=folder, margin=p.margin, workers=workers, masks=masks, after=after, asked=asked)
         _fingerprint(folder)
         _note_left_out(folder, videos.attrs)
     return ClipStore(folder) if after else FaceStore(folder)
