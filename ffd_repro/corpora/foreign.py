@@ -116,7 +116,7 @@ def _table_lists(manifest:pd.DataFrame, root:Path, seed:int, notes)->pd.DataFram
 
 corpora.register(Corpus('manifest', ('manifest',), (table_rows('manifest'),), _table_lists, media=VIDEOS + IMAGES))
 corpora.register(Corpus('LFW', ('LFW',), (table_rows('LFW'),), _table_lists, media=IMAGES,
-                        source='vis-www.cs.umass.edu/lfw, through scikit-learn; forgeries made by forgeries.photographs'));
+                        source='vis-www.cs.umass.edu/lfw, through scikit-learn; forgeries made by drawn.photo_corpus'));
 
 # %% ../../nbs/10_corpora/foreign.ipynb #3dd7848a
 def bench_bases(root:Path)->list[Path]:
