@@ -17,7 +17,7 @@ from ..base.errors import BadFile, BadSetting, lookup
 from ..base.paths import atomic
 from ..corpora.frames import frame_names, split_tar
 from ..corpora.videos import video_frames, video_info, write_video
-from ..base.folders import tidy
+from ..drawn.standins import tidy
 from ..forgeries.compression import crf_of
 
 # %% ../../nbs/40_sets/recoding.ipynb #7d5ecf09
