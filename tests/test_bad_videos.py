@@ -81,7 +81,7 @@ def test_a_searching_detector_counts_and_names_just_the_same(tree):
 def test_a_video_that_promises_too_much(tree):
     "The head of the file says 8 frames, 7 can be decoded: asking for the last by that promise loses one frame, not the video."
     from unittest.mock import patch
-    from ffd_repro.faces import videos
+    from ffd_repro.corpora import videos
     path = tree/'original_sequences/youtube/c23/videos/000.mp4'
     write_video(path, frames(7))
     with patch.object(videos, '_promised', lambda *a: 8):

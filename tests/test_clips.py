@@ -16,7 +16,8 @@ import pytest
 import torch
 from ffd_repro.base.errors import BadFile, BadSetting, MissingData, NoFace
 from ffd_repro.base.paths import digest
-from ffd_repro.faces import cutting, videos
+from ffd_repro.corpora import videos
+from ffd_repro.faces import cropping
 from ffd_repro.faces.clips import ClipSet, ClipStore, residuals
 from ffd_repro.faces.cropping import Faces, faces_of
 from ffd_repro.faces.extraction import extract, extract_view
@@ -110,13 +111,13 @@ def test_a_fake_longer_than_its_original_goes_on_moving(tmp_path):
 def test_every_frame_is_decoded_once(tmp_path):
     "A frame that is a face and follows three others is converted once, and the file is gone through once."
     write_video(tmp_path/'v.mp4', moving(12))
-    looked, opened, plain = Counter(), [], cutting.lazy_frames
+    looked, opened, plain = Counter(), [], cropping.lazy_frames
     def counted(path, *a):
         opened.append(path)
         for i, frame in plain(path, *a):
             def rgb(i=i, frame=frame): looked[i] += 1; return frame.rgb()
             yield i, frame._replace(rgb=rgb)
-    with patch.object(cutting, 'lazy_frames', counted): faces_of(tmp_path, 'v.mp4', range(8), {i: Found(Box(60, 40, 120, 120), 'x') for i in range(12)}, 32, after=3)
+    with patch.object(cropping, 'lazy_frames', counted): faces_of(tmp_path, 'v.mp4', range(8), {i: Found(Box(60, 40, 120, 120), 'x') for i in range(12)}, 32, after=3)
     assert len(opened) == 1 and looked == {i: 1 for i in range(11)}
 
 def test_every_kind_of_file_gives_the_same_clips(tmp_path):
@@ -188,7 +189,7 @@ def test_going_on_after_an_interruption_gives_the_same_bytes(tmp_path, after):
     how = table(('r', 0, 'r'), ('f', 1, 'r')), tmp_path, Sampling(2, 3), 32, 'opencv'
     def stop(*a): raise KeyboardInterrupt
     with patch.object(extraction, '_assemble', stop), pytest.raises(KeyboardInterrupt): extract(*how, tmp_path/'s', after=after)
-    with patch.object(cutting, 'faces_of', stop): extract(*how, tmp_path/'s', after=after) # nothing is cut again
+    with patch.object(cropping, 'faces_of', stop): extract(*how, tmp_path/'s', after=after) # nothing is cut again
     extract(*how, tmp_path/'two', after=after, workers=2)
     for name in ('faces.npy', 'followers.npy', 'manifest.csv'): assert (tmp_path/'s'/name).read_bytes() == (tmp_path/'two'/name).read_bytes()
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from ffd_repro.base.errors import BadFile, BadSetting, NoFace
 from ffd_repro.base.paths import digest
-from ffd_repro.faces import finding
+from ffd_repro.faces import detection
 from ffd_repro.corpora.official import read_corpus
 from ffd_repro.faces.cropping import default_detector
 from ffd_repro.faces.extraction import extract, extract_view
@@ -226,7 +226,7 @@ def test_a_face_that_leaves_has_no_box_while_it_is_away(tmp_path):
 def test_an_empty_clip_costs_few_searches_and_is_no_face(tmp_path):
     asked = []
     assert counting(asked).track(tmp_path, clip(tmp_path, [WALL]*120), range(120), EVERY) == {} and len(asked) <= 25
-    with pytest.raises(NoFace): finding.find_track('opencv', tmp_path, 'clip.mp4', range(120), EVERY)
+    with pytest.raises(NoFace): detection.find_track('opencv', tmp_path, 'clip.mp4', range(120), EVERY)
 
 def test_every_frame_can_be_searched(tmp_path):
     frames, asked = moving(20), []
@@ -260,7 +260,7 @@ def test_only_the_frames_between_two_searches_are_held():
             held = Held()
             yield i, Frame(lambda held=held: picture, lambda held=held: cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
             del held
-    with patch.object(finding, 'lazy_frames', frames): track = FACE_DETECTORS['opencv'].track('', '', range(200), EVERY)
+    with patch.object(detection, 'lazy_frames', frames): track = FACE_DETECTORS['opencv'].track('', '', range(200), EVERY)
     assert len(track) == 200 and Held.most <= EVERY+3
 
 # the store
@@ -366,7 +366,7 @@ def test_memory_does_not_grow_with_the_number_of_videos(tmp_path):
 
 def test_the_other_reader_follows_as_well(tmp_path):
     "Without PyAV OpenCV decodes, which cannot keep frames: the track is the same."
-    from ffd_repro.faces import videos
+    from ffd_repro.corpora import videos
     name = clip(tmp_path, moving(30))
     with_av = FACE_DETECTORS['opencv'].track(tmp_path, name, range(30), EVERY)
     with patch.object(videos, '_has_av', lambda: False): without = FACE_DETECTORS['opencv'].track(tmp_path, name, range(30), EVERY)

@@ -209,9 +209,9 @@ def masks_of(root, path, mask, # of the corpus; of the fake and of its mask belo
             )->tuple:          # uint8 [N, side, side], bool [N]: whether the corpus gave it
     "The mask of each face, black where there is none."
     side = faces.pixels.shape[1]
-    out, given = np.zeros((len(corpora.frames), side, side), np.uint8), np.zeros(len(corpora.frames), bool)
-    number = mask_numbers(Path(root)/path, Path(root)/mask, corpora.frames)
-    of = {m: corpora.frames.index(i) for i, m in number.items()}
+    out, given = np.zeros((len(faces.frames), side, side), np.uint8), np.zeros(len(faces.frames), bool)
+    number = mask_numbers(Path(root)/path, Path(root)/mask, faces.frames)
+    of = {m: faces.frames.index(i) for i, m in number.items()}
     for m, frame in lazy_frames(Path(root)/mask, of, SLACK):
         k, grey = of[m], cv2.cvtColor(frame.rgb(), cv2.COLOR_RGB2GRAY)
         if grey.shape!=faces.sizes[k]: grey = cv2.resize(grey, faces.sizes[k][::-1], interpolation=cv2.INTER_AREA)
@@ -224,11 +224,11 @@ def shortfall(asked:list, # frame numbers
               track       # {number: Found} or None
              )->dict:     # {} where all is there
     "How many of the frames asked for gave no face, and why."
-    if len(corpora.frames)==len(asked): return {}
+    if len(faces.frames)==len(asked): return {}
     beyond = sum(i>max(track) for i in asked) if track and any('+pair' in f.how for f in track.values()) else 0
     parts = [f'{beyond} beyond the end of its original or of its last face'] if beyond else []
-    if left := len(asked)-len(corpora.frames)-beyond: parts.append(f'{left} without a box')
-    return dict(asked=len(asked), cut=len(corpora.frames), reason=', '.join(parts))
+    if left := len(asked)-len(faces.frames)-beyond: parts.append(f'{left} without a box')
+    return dict(asked=len(asked), cut=len(faces.frames), reason=', '.join(parts))
 
 # %% ../../nbs/20_faces/cropping.ipynb #67a70d83
 def _track_for(work, root, row, owner, cut, frames):
@@ -241,7 +241,7 @@ def _track_for(work, root, row, owner, cut, frames):
 def _mask_part(root, row, cut, faces)->dict:
     "What is kept of the masks of one video."
     if not cut.masks: return {}
-    n, side = len(corpora.frames), cut.side
+    n, side = len(faces.frames), cut.side
     pixels, given, note = np.zeros((n, side, side), np.uint8), np.zeros(n, bool), ''
     if row['label'] and row['mask']:
         try: pixels, given = masks_of(root, row['path'], row['mask'], faces, cut.margin)
@@ -262,12 +262,12 @@ def face_job(job)->int: # (work folder, root, row of the manifest, owner, cut) -
         frames = cut.of(row['label']).frames(count_frames(Path(root)/row['path']))
         track = _track_for(work, root, row, owner, cut, frames)
         faces = faces_of(root, row['path'], frames, track, cut.side, cut.margin, cut.after)
-        kept = dict(faces=faces.pixels, frames=corpora.frames, boxes=[x.box for x in faces.found], how=[x.how for x in faces.found], short=json.dumps(shortfall(frames, faces, track)))
+        kept = dict(faces=faces.pixels, frames=faces.frames, boxes=[x.box for x in faces.found], how=[x.how for x in faces.found], short=json.dumps(shortfall(frames, faces, track)))
         if cut.align: kept['turn'] = [x.turn for x in faces.found]
         kept |= _mask_part(root, row, cut, faces)|_clip_part(faces)
         with atomic(done) as tmp, open(tmp, 'wb') as f: np.savez(f, **kept)
         failed.unlink(missing_ok=True)
-        return len(corpora.frames)
+        return len(faces.frames)
     except (BadFile, BadSetting, NoFace) as e:
         with atomic(failed) as tmp: tmp.write_text(json.dumps(dict(video=row['video'], path=row['path'], reason=e.what)))
         return 0
