@@ -26,7 +26,7 @@ from ..base.seeds import rng
 from ..claims.names import KNOWN, display, display_view
 from ..faces.loading import FaceSet
 from ..measures.embeddings import knn_purity, relative_distance, silhouette, tsne
-from ..measures.explain import looking_at
+from ..base.nets import evaluation_mode
 from ..measures.intervals import interval
 from ..measures.spectra import SEEN, grey, mosaic, pair_statistics, patch_of, patches, shown, spectra, store_pairs, sweep
 from ..sets.views import face_store, faces, part_rows
@@ -158,7 +158,7 @@ def features_of(model, spec, test:str, batch:int=32)->Features:
     "The features of test faces; raises `BadSetting` for a net that gives none."
     fs = faces(test, test_part(spec.train, test), spec.profile, detectors[spec.method], protocol=spec.protocol, setting=spec.setting)
     at = few(fs)
-    with looking_at(model): found = [model(fs.images(part).to(device())).features for part in np.split(at, range(batch, len(at), batch))]
+    with evaluation_mode(model): found = [model(fs.images(part).to(device())).features for part in np.split(at, range(batch, len(at), batch))]
     if any(f is None for f in found): raise BadSetting(f'The Prediction of {spec.method} holds no features.', spec.id, 'give what the classifier sees as `features`')
     m = fs.store.manifest.iloc[fs.rows[at]]
     return Features(torch.cat(found).float().cpu().numpy(), fs.labels[at], m.method.to_numpy(str), m.video.to_numpy(str), fs.store.data)
@@ -223,7 +223,7 @@ def summed_maps(model, images, # normalised [N, 3, S, S]
     kept = {b: [] for b in BLOCKS}
     hooks = [m.register_forward_hook(lambda _, x, out, b=b: kept[b].append(out.relu().sum(1).float().cpu())) for b, m in _blocks(model).items()]
     try:
-        with looking_at(model): [model(x.to(device())) for x in images.split(batch)]
+        with evaluation_mode(model): [model(x.to(device())) for x in images.split(batch)]
     finally: [h.remove() for h in hooks]
     total = {b: torch.cat(x).numpy().astype(float) for b, x in kept.items()}
     mean = {b: x.mean((1, 2), keepdims=True) for b, x in total.items()}

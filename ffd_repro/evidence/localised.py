@@ -21,7 +21,8 @@ from ..sets.regions import extrinsic, pair_rows, regions
 from ..sets.partial import partial_faces
 from ..forgeries.photographs import PARTS
 from ..sets.self_blending import BlendSet
-from ..measures.explain import attention_map, looking_at
+from ..measures.explain import attention_map
+from ..base.nets import evaluation_mode
 from ..measures.localisation import localisation
 from ..systems.lls import similarity_target
 from ..sets.views import face_store, faces, mask_source, part_rows
@@ -45,7 +46,7 @@ def with_masks(spec, # a run
 def drawings(model, images, # normalised [N, 3, S, S]
              batch:int=32)->dict: # name -> logits [N, 1, h, w]
     "Every map of logits that a net draws of some faces."
-    with looking_at(model): found = [model(x.to(device())) for x in images.split(batch)]
+    with evaluation_mode(model): found = [model(x.to(device())) for x in images.split(batch)]
     own = lambda p: {k: v for k, v in dict(map=p.maps.get('similarity'), M_In=p.maps.get('intrinsic'), M_Ex=p.maps.get('extrinsic'), mask=None if {'intrinsic', 'extrinsic'} & set(p.maps) else p.mask).items() if v is not None}
     parts = [own(p) for p in found]
     return {name: torch.cat([p[name].float().cpu() for p in parts]) for name in parts[0]}

@@ -30,7 +30,7 @@ from ..corpora.frames import frame_names, split_tar
 from ..corpora.videos import video_frames, video_info, write_video
 from ..forgeries.compression import crf_of, through_jpeg
 from ..drawn.standins import tidy
-from ..measures.explain import looking_at
+from ..base.nets import evaluation_mode
 from ..measures.intervals import bootstrap, interval
 from ..measures.scores import LEVELS as UNITS, try_score
 
@@ -254,7 +254,7 @@ def predictions_of(model:torch.nn.Module, # forward(images) gives a Prediction
     device = next((p.device for p in model.parameters()), torch.device('cpu'))
     parts = np.split(np.arange(len(faceset)), range(batch, len(faceset), batch))
     ask = lambda at: model(faceset.batch(at).images.to(device)).logits.double().softmax(1)[:, 1].cpu()
-    with looking_at(model), torch.no_grad(): fake = torch.cat([ask(at) for at in parts])
+    with evaluation_mode(model), torch.no_grad(): fake = torch.cat([ask(at) for at in parts])
     m = faceset.store.manifest.iloc[faceset.rows]
     return pd.DataFrame(dict(test='', video=m.video.to_numpy(), frame=m.frame.to_numpy(), label=faceset.labels, score=fake.numpy()))[PREDICTIONS]
 

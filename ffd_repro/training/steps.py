@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from ..base.contracts import Batch, Prediction, Recipe
 from ..base.errors import BadSetting, Diverged
-from ..measures.explain import looking_at
+from ..base.nets import evaluation_mode
 from ..measures.scores import auc
 from .losses import loss_of
 
@@ -36,7 +36,7 @@ def answers(model:torch.nn.Module, faces, batch:int)->tuple[np.ndarray,np.ndarra
     "Labels and answers of a model in evaluation mode, in the order of the faces; raises `Diverged` or `BadSetting`."
     if not len(faces): raise BadSetting('There are no faces to answer for.', fix='check the view, its split and how many faces the extraction found')
     device = next((p.device for p in model.parameters()), torch.device('cpu'))
-    with looking_at(model):
+    with evaluation_mode(model):
         parts = [(b.rows, b.labels, model(b.images.to(device)).logits.double().softmax(1)[:, 1].cpu()) for b in faces.batches(batch, 0, 0, 0, False)]
     rows, labels, fake = (torch.cat(p).numpy() for p in zip(*parts))
     if len(set(rows.tolist())) != len(faces) or len(rows) != len(faces): raise BadSetting(f'{len(faces)} faces came as {len(rows)} rows, {len(set(rows.tolist()))} of them different.')
