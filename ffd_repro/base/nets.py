@@ -26,7 +26,7 @@ class Net(nn.Module):
 
     def drawn(self, prediction, masks)->dict: # printed name -> (logits [B, 1, h, w], truth uint8 [B, H, W], 0 to 255)
         "What it draws of some faces, and what it should draw where `masks` (uint8 [B, H, W], 0 to 255) were manipulated."
-        return {} if prediction.mask is None else dict(mask=(prediction.mask, masks))
+        return {} if prediction.mask is None else dict(mask=(prediction.mask[:, :1], masks))
 
 OFFERS = ('loss', 'step', 'stages', 'scoring', 'drawn')
 

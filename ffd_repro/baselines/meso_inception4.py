@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from ..base.contracts import Prediction, Recipe
 from ..base.errors import BadSetting
+from ..base.nets import Net
 from ..base.registry import Detector, detectors
 
 # %% ../../nbs/70_baselines/meso_inception4.ipynb #ec2af59a
@@ -27,8 +28,10 @@ class DilatedInception(nn.Module):
         return torch.cat([path(x) for path in self.paths], 1)
 
 # %% ../../nbs/70_baselines/meso_inception4.ipynb #8cdeaa3a
-class MesoInception4(nn.Module):
+class MesoInception4(Net):
     "MesoInception-4 (Afchar et al. 2018); raises `BadSetting` below 32 pixels."
+    stages = dict(last='fourth')
+
     def __init__(self, side:int=256): # pixels
         super().__init__()
         if side < 32: raise BadSetting(f'MesoInception-4 pools by 32; {side} pixels are too few.', fix='use at least 32')
@@ -56,7 +59,7 @@ RECIPES = dict(
     smoke=Recipe(epochs=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 meso_inception4 = detectors.register(Detector(
-    name='meso_inception4', build=lambda setting, side, tiny: MesoInception4(side), side=256,
+    name='meso_inception4', build=lambda setting, side, tiny: MesoInception4(side), side=256, display='MesoInception-4',
     paper='Afchar et al. 2018', source='the paper and the facts of the common PyTorch version (shared batch norm)',
     mean=(.5, .5, .5), std=(.5, .5, .5), # of the common PyTorch version
-    recipes=RECIPES, printed=dict(params=(28.52e3, .001), MACs=(60.18e6, .001)), attention='fourth')) # LDFnet Table I
+    recipes=RECIPES, printed=dict(params=(28.52e3, .001), MACs=(60.18e6, .001)))) # LDFnet Table I
