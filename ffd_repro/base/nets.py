@@ -50,13 +50,17 @@ def stage_layers(net:nn.Module, *names:str # of its stages; all of them when non
     "The modules behind a net's stages; raises `BadSetting` for one that it does not have."
     stages = offered(net, 'stages')
     absent = [n for n in names if n not in stages]
-    if absent: raise BadSetting(f'{type(net).__name__} has no stage {" and no stage ".join(absent)}.', fix='name its layers in `stages`, see base.nets')
+    if absent:
+        raise BadSetting(f'{type(net).__name__} has no stage {" and no stage ".join(absent)}.',
+                         fix='name its layers in `stages`, see base.nets')
     return {n: layer_of(net, stages[n]) for n in names or stages}
 
 def explained_layer(net:nn.Module)->str: # dotted
     "The layer that Grad-CAM explains: the last of a net's stages; raises `BadSetting` for a net without."
     stages = offered(net, 'stages')
-    if not stages: raise BadSetting(f'{type(net).__name__} names no layer that Grad-CAM could explain.', fix='name its layers in `stages`, see base.nets')
+    if not stages:
+        raise BadSetting(f'{type(net).__name__} names no layer that Grad-CAM could explain.',
+                         fix='name its layers in `stages`, see base.nets')
     return list(stages.values())[-1]
 
 def scoring_part(net:nn.Module)->nn.Module:

@@ -60,10 +60,12 @@ class Detector:
         object.__setattr__(self, 'display', self.display or self.name)
 
     def make(self, setting:str='full', side:int=None, tiny:bool=False, pretrained:bool=False):
-        "The net for a setting; raises `UnknownName` for one it does not have, `BadSetting` for weights it cannot start from, `MissingData`."
+        "The net for a setting; raises `UnknownName`, `BadSetting` for weights that it cannot start from, `MissingData` for absent ones."
         lookup(f'setting of {self.name}', setting, self.displays)
-        if pretrained and not self.pretrained: raise BadSetting(f'{self.name} has no pretrained weights to start from.', 'Recipe.pretrained', 'leave it out')
-        if pretrained and tiny: raise BadSetting(f'The tiny flavour of {self.name} has no pretrained weights.', 'Recipe.pretrained', 'use a larger profile')
+        if pretrained and not self.pretrained:
+            raise BadSetting(f'{self.name} has no pretrained weights to start from.', 'Recipe.pretrained', 'leave it out')
+        if pretrained and tiny:
+            raise BadSetting(f'The tiny flavour of {self.name} has no pretrained weights.', 'Recipe.pretrained', 'use a larger profile')
         return self.build(setting=setting, side=side or self.side, tiny=tiny, **dict(pretrained=True) if pretrained else {})
 
     def after(self, setting:str='full')->int: # frames
@@ -97,7 +99,8 @@ def _plug_in(name:str, where, get:Callable, fix:str): # name: in PLUGINS; where:
     if not taken: return
     detectors.entries |= before
     del PLUGINS[name]
-    raise BadSetting(f'A detector plug-in registers {", ".join(taken)}, which another module has registered.', where, 'give its detector another name')
+    raise BadSetting(f'A detector plug-in registers {", ".join(taken)}, which another module has registered.', where,
+                     'give its detector another name')
 
 # %% ../../nbs/00_base/registry.ipynb #9bbcefdb
 def load_plugins()->list[str]: # names of all modules that were imported

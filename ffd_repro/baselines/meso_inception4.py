@@ -8,7 +8,6 @@ __all__ = ['RECIPES', 'meso_inception4', 'DilatedInception', 'MesoInception4']
 # %% ../../nbs/70_baselines/meso_inception4.ipynb #943de19f
 import torch
 from torch import nn
-from torch.nn import functional as F
 from ..base.contracts import Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
@@ -44,7 +43,8 @@ class MesoInception4(Net):
         self.hidden, self.head = nn.Linear(16*(side//32)**2, 16), nn.Linear(16, 2)
 
     def forward(self, images): # float [B, 3, side, side]
-        if images.shape[-1]//32 != self.side//32: raise BadSetting(f'This net was built for {self.side} pixels, the faces have {images.shape[-1]}.')
+        if images.shape[-1]//32 != self.side//32:
+            raise BadSetting(f'This net was built for {self.side} pixels, the faces have {images.shape[-1]}.')
         x = self.pool2(self.norm1(self.first(images)))
         x = self.pool2(self.norm2(self.second(x)))
         x = self.pool2(self.norm3(self.relu(self.third(x))))
@@ -54,7 +54,8 @@ class MesoInception4(Net):
 
 # %% ../../nbs/70_baselines/meso_inception4.ipynb #5bc52d5a
 RECIPES = dict(
-    paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'), # LDFnet IV-B2; for the baselines not stated: chosen because no other is given
+    # LDFnet IV-B2; for the baselines not stated: chosen because no other is given
+    paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'),
     small=Recipe(epochs=2, batch=16, lr=1e-3, schedule='cosine'), # not stated: chosen because it equals LDFnet's small recipe
     smoke=Recipe(epochs=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 

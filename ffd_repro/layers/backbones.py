@@ -23,7 +23,8 @@ def backbone(name:str, # as timm calls it: 'legacy_xception', 'resnet18' …
     try: return timm.create_model(name, pretrained=pretrained, num_classes=num_classes, **kwargs)
     except Exception as e:
         if not pretrained: raise
-        fix = 'run it once with a network, copy the hub cache (HF_HOME) of a machine that has them, or train from scratch with pretrained=False'
+        fix = ('run it once with a network, copy the hub cache (HF_HOME) of a machine that has them, '
+               'or train from scratch with pretrained=False')
         raise MissingData(f'The pretrained weights of {name!r} could not be fetched ({type(e).__name__}).', name, fix) from e
 
 # %% ../../nbs/55_layers/backbones.ipynb #0aab007d

@@ -31,7 +31,8 @@ class Scale(NamedTuple):
     fine:bool=False # the first convolution halves nothing
 
 USUAL = Scale({}, (256, 128, 64, 32, 16)) # the decoder not stated: chosen because of the usual U-Net
-NARROW = Scale(dict(channels=(16, 32, 64, 128), stem_type='deep', stem_width=8), (64, 32, 16, 16, 8), True) # of faces below LARGE: a quarter
+# of small faces: a quarter of the channels, behind a stem that halves nothing
+NARROW = Scale(dict(channels=(16, 32, 64, 128), stem_type='deep', stem_width=8), (64, 32, 16, 16, 8), True)
 TINY = Scale(dict(layers=(1, 1, 1, 1), channels=(8, 16, 32, 64)), (16, 16, 8, 8, 8)) # for tests: one residual block a group, an eighth
 
 def scale_for(side:int, tiny:bool, pretrained:bool=False)->Scale: # side: of the faces, pixels
@@ -94,7 +95,8 @@ class MainBranch(nn.Module):
         super().__init__()
         self.encoder = Encoder(side, scale, pretrained)
         wide = self.encoder.widths[-1]
-        self.conv = nn.Sequential(convolved(wide, wide), convolved(wide, wide), nn.AdaptiveMaxPool2d(1), nn.Flatten()) # sizes not stated: see the page
+        # sizes not stated: see the page
+        self.conv = nn.Sequential(convolved(wide, wide), convolved(wide, wide), nn.AdaptiveMaxPool2d(1), nn.Flatten())
         self.head = nn.Linear(wide, 2)
 
     def verdict(self, levels:list): # maps of the encoder
@@ -142,12 +144,16 @@ RECIPES = dict(
                  schedule='cosine', every=40, # 4.1: T_max
                  augment='jpeg', balanced=True, loss='own', # 4.1: quality 75 to 100; half of a batch is real; Eq. 2
                  steps=152), # not stated: chosen because an epoch has to be a small pass: one face of each of 4871 videos
-    small=Recipe(epochs=6, batch=16, lr=3e-3, schedule='cosine', channels_last=True, balanced=True, augment='jpeg', loss='own'), # not stated: chosen because a run has to fit some minutes on two cores, and on validation faces of the Celeb-DF stand-in the paper's 1e-3 reached .65 in eight passes where this rate reached .90
+    # not stated: chosen because a run has to fit some minutes on two cores, and on validation faces of the Celeb-DF stand-in the paper's
+    # 1e-3 reached .65 in eight passes where this rate reached .90
+    small=Recipe(epochs=6, batch=16, lr=3e-3, schedule='cosine', channels_last=True, balanced=True, augment='jpeg', loss='own'),
     smoke=Recipe(epochs=1, batch=16, lr=1e-3, schedule='constant', balanced=True, loss='own')) # only proves that it runs
-BLEND = dict.fromkeys(SETTINGS, (1/3, 1/3, 1/3)) | dict(aug_none=(1., 0., 0.), aug_real_real=(1/2, 1/2, 0.), aug_fake_real=(1/2, 0., 1/2)) # 4.1: 33 % each; of two kinds not stated: halves, because all kinds are equal there
+# 4.1: 33 % each; of two kinds not stated: halves, because all kinds are equal there
+BLEND = dict.fromkeys(SETTINGS, (1/3, 1/3, 1/3)) | dict(aug_none=(1., 0., 0.), aug_real_real=(1/2, 1/2, 0.), aug_fake_real=(1/2, 0., 1/2))
 
 DISPLAYS = dict(full='both branches, all augmentations', aug_none='no forgery augmentation', aug_real_real='(Real, Real) augmentation',
-                aug_fake_real='(Fake, Real) augmentation', no_masks='no artifact branch', m_in='intrinsic branch only', m_ex='extrinsic branch only')
+                aug_fake_real='(Fake, Real) augmentation', no_masks='no artifact branch', m_in='intrinsic branch only',
+                m_ex='extrinsic branch only')
 
 def build(setting:str, side:int, tiny:bool, pretrained:bool=False)->BiGArts: # a name of SETTINGS
     "The net of a setting."

@@ -27,7 +27,8 @@ class Scale(NamedTuple):
     @property
     def grid(self): return self.side//self.patch
 
-PAPER, SMALL, TINY = Scale(224, 16, 768), Scale(56, 8, 192), Scale(32, 8, 48) # the small ones: not stated: chosen so that the stem at 61 and at 53 pixels is a multiple of their grids
+# the small ones: not stated: chosen so that the stem at 61 and at 53 pixels is a multiple of their grids
+PAPER, SMALL, TINY = Scale(224, 16, 768), Scale(56, 8, 192), Scale(32, 8, 48)
 
 def scale_for(side:int, tiny:bool)->Scale: # side: of the net's input
     "The attention that goes with an input."
@@ -48,8 +49,10 @@ class LongDistanceAttention(nn.Module):
         self.U = nn.Parameter(torch.randn(s.spaces, each, each)/each**.5)
         self.template = nn.Parameter(torch.randn(s.spaces, each)/each**.5)
         self.mix = nn.Conv2d(s.spaces, maps, 1)
-        nn.init.zeros_(self.mix.weight) # not stated: chosen so that all maps are one at first, and training starts from the plain backbone;
-        nn.init.ones_(self.mix.bias)    # from random maps, whose patches cut the face up, six passes of the small profile taught the net nothing
+        # not stated: chosen so that all maps are one at first, and training starts from the plain backbone;
+        # from random maps, whose patches cut the face up, six passes of the small profile taught the net nothing
+        nn.init.zeros_(self.mix.weight)
+        nn.init.ones_(self.mix.bias)
 
     def activations(self, images): # [B, 3, side, side] -> [B, spaces, N], before the logistic function
         "How well every patch fits every template."
@@ -120,7 +123,9 @@ class LDA(Net):
 
     def load_vit(self):
         "Begin with the weights that a ViT begins with."
-        if self.scale != PAPER: raise BadSetting(f'The weights of ViT-B/16 fit patches of 16 pixels, not of {self.scale.patch}.', 'Recipe.pretrained', f'use faces of {LARGE} pixels or more')
+        if self.scale != PAPER:
+            raise BadSetting(f'The weights of ViT-B/16 fit patches of 16 pixels, not of {self.scale.patch}.', 'Recipe.pretrained',
+                             f'use faces of {LARGE} pixels or more')
         weights = backbone('vit_base_patch16_224', pretrained=True).state_dict()
         for look in self.modules():
             if isinstance(look, LongDistanceAttention): load_vit(look, weights)
@@ -134,7 +139,8 @@ class LDA(Net):
     def forward(self, images): # [B, 1+n, 3, H, W]; [B, 3, H, W] is a clip without motion
         clip = filled(images, self.n)
         maps = self.maps(clip)
-        weigh = {stage: lambda x, name=name: recalibrate(x, maps[name]) for stage, name in (('conv2', 'spatial'), ('block1', 'temporal')) if name in maps}
+        weigh = {stage: lambda x, name=name: recalibrate(x, maps[name])
+                 for stage, name in (('conv2', 'spatial'), ('block1', 'temporal')) if name in maps}
         last = xception_maps(self.net, clip[:, 0], change=weigh)['last']
         features = last.mean((2, 3))
         return Prediction(self.head(features), features, maps=dict(maps, last=last))
@@ -142,11 +148,13 @@ class LDA(Net):
 # %% ../../nbs/75_systems/lda.ipynb #08cd3d29
 RECIPES = dict(
     paper=Recipe(epochs=20, batch=32, lr=3e-4, optimizer='sgd', momentum=.9, schedule='halve', every=5), # Sec. V-A
-    small=Recipe(epochs=4, batch=16, lr=5e-4, schedule='cosine', channels_last=True), # not stated: chosen because a run has to fit five minutes on two cores
+    # not stated: chosen because a run has to fit five minutes on two cores
+    small=Recipe(epochs=4, batch=16, lr=5e-4, schedule='cosine', channels_last=True),
     smoke=Recipe(epochs=1, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 DISPLAYS = dict(full='spatial-temporal', spatial='spatial only', temporal='temporal only', base='backbone only',
-                **{f'm{m}': f'{m} attention map' + 's'*(m > 1) for m in (1, 2, 3, 5)}, **{f'n{n}': f'{n} frames after the first' for n in (2, 4, 5)})
+                **{f'm{m}': f'{m} attention map' + 's'*(m > 1) for m in (1, 2, 3, 5)},
+                **{f'n{n}': f'{n} frames after the first' for n in (2, 4, 5)})
 
 def build(setting:str, side:int, tiny:bool, pretrained:bool=False)->LDA: # a name of SETTINGS
     "The net of a setting."

@@ -141,7 +141,8 @@ class LDFnet(Net):
 
     def forward(self, images): # float [B, 3, side, side]
         if self.side not in (None, images.shape[-1]):
-            raise BadSetting(f'This LDFnet was built for {self.side} pixels, the faces have {images.shape[-1]}.', fix=f'build it with side={images.shape[-1]}')
+            raise BadSetting(f'This LDFnet was built for {self.side} pixels, the faces have {images.shape[-1]}.',
+                             fix=f'build it with side={images.shape[-1]}')
         maps = {'local': self.base(images)}
         if self.texture is not None: maps['global'] = self.texture(images)
         if self.fusion is None: features, attention = self.pool(sum(maps.values())).flatten(1), None
@@ -158,7 +159,8 @@ RECIPES = dict(
                  schedule='halve',         # IV-B2: half after each epoch
                  loss='cross_entropy',     # not stated: chosen because two logits and two classes leave little else
                  augment='none'),          # none is stated
-    small=Recipe(epochs=2,                 # not stated: chosen because 81 runs must fit two CPU cores; validation AUC gained .02 in a third epoch
+    # not stated: chosen because 81 runs must fit two CPU cores; validation AUC gained .02 in a third epoch
+    small=Recipe(epochs=2,
                  batch=16,                 # not stated: chosen because few faces need more steps
                  lr=1e-3, optimizer='adam', loss='cross_entropy', augment='none', # as above
                  schedule='cosine',        # not stated: chosen because halving stops a short training
@@ -167,7 +169,8 @@ RECIPES = dict(
 
 # %% ../../nbs/75_systems/ldfnet.ipynb #fe0b4f1d
 DISPLAYS = dict(full='LDFnet (full DFM)', base='BaseNet', sge='BaseNet+SGE', gtr='BaseNet+GTR', sum='BaseNet+SGE+GTR',
-                dfm_a='DFM A: no concatenation', dfm_b='DFM B: no attention matrix', dfm_c='DFM C: 1×1 convolution', dfm_d='DFM D: max pooling')
+                dfm_a='DFM A: no concatenation', dfm_b='DFM B: no attention matrix', dfm_c='DFM C: 1×1 convolution',
+                dfm_d='DFM D: max pooling')
 
 ldfnet = detectors.register(Detector(
     name='ldfnet', build=lambda setting, side, tiny: LDFnet(setting, 'B', side, tiny), settings=DISPLAYS, side=256, display='LDFnet',

@@ -31,7 +31,8 @@ def similarity_target(region, # [B, 1, H, W] in [0, 1]: how much of every pixel 
 class LLSM(nn.Module):
     "Logits that two places differ, for all pairs of places (LLS Sec. III-B, Eqs. 1-2, Fig. 2)."
     def __init__(self, channels:int, # of the feature
-                 hidden:int=16, # kernels 2x1xC; not stated: chosen because two, which could do, mostly fail to learn two sources below, and sixteen never did
+                 # kernels 2x1xC; not stated: chosen because two, which could do, mostly fail to learn two sources below, sixteen never
+                 hidden:int=16,
                  room:int=2**22 # values of the hidden layer that exist at a time
                 ):
         super().__init__()
@@ -87,7 +88,8 @@ class Step(nn.Module):
 
 # %% ../../nbs/75_systems/lls.ipynb #2e9c7674
 CHANNELS = dict(last=2048, block11=728, block2=256, block1=128, conv2=64) # of Xception's maps, coarse to fine
-WIDTHS, TINY = (128, 128, 64, 32, 16), (24, 24, 16, 16, 8) # of the decoder's; not stated: chosen so that all steps cost the same, together a fifth of the encoder
+# of the decoder's; not stated: chosen so that all steps cost the same, together a fifth of the encoder
+WIDTHS, TINY = (128, 128, 64, 32, 16), (24, 24, 16, 16, 8)
 
 class FLM(nn.Module):
     "Forgery localisation module with multi-level fusion (LLS Sec. III-C, Fig. 4)."
@@ -124,7 +126,8 @@ class LLS(Net):
     "Encoder, similarity, decoder and classifier (LLS Sec. III, Fig. 1); raises `BadSetting` below 32 pixels."
     stages = xception_stages()
 
-    def __init__(self, side:int=224, tiny:bool=False, llsm:bool=True, flm:bool=True, pretrained:bool=False): # ImageNet weights, as in the paper
+    # ImageNet weights, as in the paper
+    def __init__(self, side:int=224, tiny:bool=False, llsm:bool=True, flm:bool=True, pretrained:bool=False):
         super().__init__()
         self.net, self.head = xception_net(side, tiny, pretrained=pretrained), nn.Linear(2048, 2)
         self.middle = 'block11' if side >= LARGE and not tiny else 'block2' # not stated: see above
@@ -160,14 +163,16 @@ class LLS(Net):
 
 # %% ../../nbs/75_systems/lls.ipynb #78f27cca
 RECIPES = dict(
-    paper=Recipe(epochs=50,      # not stated: chosen because MC-LCR trains the same pretrained backbone so long; the best epoch by validation is kept
+    # not stated: chosen because MC-LCR trains the same pretrained backbone so long; the best epoch by validation is kept
+    paper=Recipe(epochs=50,
                  batch=32,       # Sec. IV-A2
                  lr=1e-4,        # Sec. IV-A2
                  optimizer='adam', # Sec. IV-A2
                  steps=200,      # Sec. IV-A2
                  schedule='constant', # none is stated
                  loss='own'),    # Eq. 8
-    small=Recipe(epochs=4, batch=16, lr=5e-4, schedule='cosine', channels_last=True, loss='own'), # not stated: chosen because a run has to fit five minutes on two cores, and Xception needs four passes there
+    # not stated: chosen because a run has to fit five minutes on two cores, and Xception needs four passes there
+    small=Recipe(epochs=4, batch=16, lr=5e-4, schedule='cosine', channels_last=True, loss='own'),
     smoke=Recipe(epochs=1, batch=16, lr=1e-3, schedule='constant', loss='own')) # only proves that it runs
 
 DISPLAYS = dict(full='LLSM + FLM', base='Xception baseline', llsm='baseline + LLSM', flm='baseline + FLM')

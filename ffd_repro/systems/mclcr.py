@@ -94,14 +94,18 @@ class FrequencyBranch(nn.Module):
     def __init__(self, side:int=256, rgb:bool=False, layers:int=2): # pixels; three colours in a token; Sec. 3.3
         super().__init__()
         self.side, self.rgb, self.size = side, rgb, 16 if side >= LARGE else 8 # not stated below 128: see above
-        if side % self.size: raise BadSetting(f'A face of {side} pixels cannot be cut into patches of {self.size}x{self.size}.', 'FrequencyBranch', f'use a side that is a multiple of {self.size}')
+        if side % self.size:
+            raise BadSetting(f'A face of {side} pixels cannot be cut into patches of {self.size}x{self.size}.', 'FrequencyBranch',
+                             f'use a side that is a multiple of {self.size}')
         self.tokens, self.dim = (side//self.size)**2, self.size**2*(3 if rgb else 1)
         self.embed_as, self.embed_ps, self.papda = nn.Linear(self.dim, self.dim), nn.Linear(self.dim, self.dim), PAPDA(self.dim)
-        self.mix_as, self.mix_ps = (nn.Sequential(*[MixerLayer(self.tokens, self.dim) for _ in range(layers)], nn.LayerNorm(self.dim)) for _ in range(2))
+        self.mix_as, self.mix_ps = (nn.Sequential(*[MixerLayer(self.tokens, self.dim) for _ in range(layers)], nn.LayerNorm(self.dim))
+                                    for _ in range(2))
 
     def spectra(self, images): # [B, 3, S, S] in [-1, 1] -> amplitudes (scaled), phases, both [B, N, D]
         "What the branch is given."
-        if images.shape[2:] != (self.side, self.side): raise BadSetting(f'Faces are {list(images.shape[2:])}, the net was built for {self.side}.', 'FrequencyBranch')
+        if images.shape[2:] != (self.side, self.side):
+            raise BadSetting(f'Faces are {list(images.shape[2:])}, the net was built for {self.side}.', 'FrequencyBranch')
         bright = images.float()*.5+.5
         a, p = amplitude_phase(patches(bright if self.rgb else grey(bright), self.size))
         return torch.log1p(255*self.size*a).flatten(2), p.flatten(2) # not stated: the logarithm, see above
@@ -115,16 +119,19 @@ class FrequencyBranch(nn.Module):
 
 # %% ../../nbs/75_systems/mclcr.ipynb #b17efc8d
 ALPHA = .5 # Sec. 4.1
-SETTINGS = dict(full=dict(), base=dict(ssrb=False, papda=False, sc=False), no_ssrb=dict(ssrb=False), no_papda=dict(papda=False), no_sc=dict(sc=False), # Tables 5 and 6
+SETTINGS = dict(full=dict(), base=dict(ssrb=False, papda=False, sc=False), no_ssrb=dict(ssrb=False),
+                no_papda=dict(papda=False), no_sc=dict(sc=False), # Tables 5 and 6
                 rgb=dict(rgb=True), as_printed=dict(denominator='negatives'), # Sec. 3.2; Eq. 13 to the letter
                 unscaled=dict(scaled=False), frequency=dict(spatial=False, ssrb=False)) # not stated, see above; the branch alone
 
 class MCLCR(Net):
     "Style, global, amplitude and phase features, classified and contrasted (MC-LCR Fig. 1, Eqs. 12-15); raises `BadSetting`."
     def __init__(self, side:int=256, tiny:bool=False, spatial:bool=True, ssrb:bool=True, papda:bool=True, sc:bool=True,
-                 rgb:bool=False, denominator:str='all', scaled:bool=True, pretrained:bool=False): # of training.contrast; a common scale; ImageNet weights, as in the paper
+                 # of training.contrast; a common scale; ImageNet weights, as in the paper
+                 rgb:bool=False, denominator:str='all', scaled:bool=True, pretrained:bool=False):
         super().__init__()
-        if pretrained and not spatial: raise BadSetting('The frequency branch has no pretrained weights.', 'Recipe.pretrained', 'leave it out')
+        if pretrained and not spatial:
+            raise BadSetting('The frequency branch has no pretrained weights.', 'Recipe.pretrained', 'leave it out')
         self.plain, self.ssrb, self.denominator = not (ssrb or papda or sc), ssrb, denominator
         net = xception_net(side, tiny, pretrained=pretrained) if spatial else None
         self.net = net if self.plain or net is None else without_block_14(net)
@@ -132,7 +139,8 @@ class MCLCR(Net):
         self.frequency = FrequencyBranch(side, rgb) if papda else None
         self.width = 2048 if self.plain else 1024*spatial + 448*ssrb + (2*self.frequency.dim if papda else 0) # of F_MM
         scale = nn.LayerNorm(self.width, elementwise_affine=False) if scaled else nn.Identity()
-        self.encode = nn.Identity() if self.plain else nn.Sequential(scale, nn.Dropout(.5), nn.Linear(self.width, 1024)) # not stated: the scale, where dropout is
+        # not stated: the scale, where dropout is
+        self.encode = nn.Identity() if self.plain else nn.Sequential(scale, nn.Dropout(.5), nn.Linear(self.width, 1024))
         self.classify = nn.Linear(2048 if self.plain else 1024, 2)
         self.project = nn.Linear(1024, 128) if sc else None
 
@@ -162,7 +170,8 @@ RECIPES = dict(
                  schedule='plateau', every=5, # Sec. 4.1
                  balanced=True,          # Sec. 4.1: 8 real and 8 fake
                  loss='own'),            # Eq. 15
-    small=Recipe(epochs=6, batch=16, lr=1e-3, schedule='cosine', channels_last=True, balanced=True, loss='own'), # not stated: chosen because a run has to fit five minutes on two cores, and four passes teach it less
+    # not stated: chosen because a run has to fit five minutes on two cores, and four passes teach it less
+    small=Recipe(epochs=6, batch=16, lr=1e-3, schedule='cosine', channels_last=True, balanced=True, loss='own'),
     smoke=Recipe(epochs=1, batch=16, lr=1e-3, schedule='constant', balanced=True, loss='own')) # only proves that it runs
 
 DISPLAYS = dict(full='MC-LCR', base='Xception baseline', no_ssrb='without SSRB', no_papda='without PAPDA', no_sc='without the SC loss',

@@ -44,7 +44,8 @@ def gives_logits(net, images):
     "Unbounded logits: neither probabilities nor log-probabilities."
     logits, n = net.eval()(images).logits.detach(), len(images)
     demand(not torch.allclose(logits.sum(1), torch.ones(n), atol=1e-4), 'logits sum to one: is there a softmax inside?')
-    demand(not torch.allclose(logits.logsumexp(1), torch.zeros(n), atol=1e-4), 'logits are log-probabilities: is there a log_softmax inside?')
+    demand(not torch.allclose(logits.logsumexp(1), torch.zeros(n), atol=1e-4),
+           'logits are log-probabilities: is there a log_softmax inside?')
 
 # %% ../../nbs/60_training/checks.ipynb #75f03af0
 def learns_everywhere(net, images):
@@ -168,5 +169,6 @@ def count_table(name:str # a registered detector
     rows = []
     for metric, found in computed_counts(d).items():
         printed = d.printed.get(metric, (float('nan'),))[0]
-        rows.append(dict(metric=METRICS[metric].display, computed=f'{found:,}', printed=show_value(metric, printed), difference=f'{found/printed - 1:+.3%}'))
+        rows.append(dict(metric=METRICS[metric].display, computed=f'{found:,}', printed=show_value(metric, printed),
+                         difference=f'{found/printed - 1:+.3%}'))
     return pd.DataFrame(rows).set_index('metric')

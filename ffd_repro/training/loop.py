@@ -113,7 +113,8 @@ def begin_training(model, train_faces, val_faces, recipe:Recipe, seed:int, folde
     "A training at its first step, or where its last checkpoint left it."
     lesson(model, recipe.loss)
     model.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
-    faces = {role: f'{len(f)} faces, labels {digest(labels_of(f).astype(np.int8).tobytes())}' for role, f in (('train', train_faces), ('val', val_faces))}
+    faces = {role: f'{len(f)} faces, labels {digest(labels_of(f).astype(np.int8).tobytes())}'
+             for role, f in (('train', train_faces), ('val', val_faces))}
     asked = fingerprint(model, recipe, seed=seed, run=run, **faces)
     size = -(-len(train_faces)//recipe.batch)
     t = Training(model, optimizer_for(model, recipe), recipe, seed, min(size, recipe.steps or size), folder, asked)

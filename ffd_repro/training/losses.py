@@ -23,7 +23,8 @@ def cross_entropy(prediction:Prediction, # logits [B, 2]
     "Mean cross-entropy of the logits; raises `BadSetting` when they are not [B, 2]."
     logits = prediction.logits
     if logits.shape != (len(batch.labels), 2):
-        raise BadSetting(f'A detector gives logits [{len(batch.labels)}, 2], not {list(logits.shape)}.', fix='end the net with two outputs: real, fake')
+        raise BadSetting(f'A detector gives logits [{len(batch.labels)}, 2], not {list(logits.shape)}.',
+                         fix='end the net with two outputs: real, fake')
     return F.cross_entropy(logits.float(), batch.labels)
 
 cross_entropy = losses.register(cross_entropy, 'cross_entropy')

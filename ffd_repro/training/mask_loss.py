@@ -19,8 +19,10 @@ def mask_of(batch:Batch, channel:int=0, # of the masks
     masks, n = batch.masks, len(batch.labels)
     fix = 'train on faces with regions (a set of sets.self_blending), or take a setting that learns from the labels alone'
     if masks is None: raise BadSetting('The net learns where a face was manipulated, and this batch has no masks.', 'Batch.masks', fix)
-    if masks.ndim != 4 or len(masks) != n or not masks.shape[1]: raise BadSetting(f'Masks are {list(masks.shape)}, not [{n}, K, S, S].', 'Batch.masks')
-    if masks.shape[1] < channels: raise BadSetting(f'The net learns from {channels} masks a face, and the batch has {masks.shape[1]}.', 'Batch.masks', fix)
+    if masks.ndim != 4 or len(masks) != n or not masks.shape[1]:
+        raise BadSetting(f'Masks are {list(masks.shape)}, not [{n}, K, S, S].', 'Batch.masks')
+    if masks.shape[1] < channels:
+        raise BadSetting(f'The net learns from {channels} masks a face, and the batch has {masks.shape[1]}.', 'Batch.masks', fix)
     mask = masks[:, channel:channel+1].float()
     if not (mask.min() >= 0 and mask.max() <= 1):
         raise BadSetting(f'Masks reach from {mask.min():g} to {mask.max():g}.', 'Batch.masks', 'bring them to [0, 1]')

@@ -26,7 +26,8 @@ def labels_of(faces)->np.ndarray: # [N] 0 real, 1 fake
 # %% ../../nbs/60_training/steps.ipynb #8ff9a6c2
 def check_faces(faces, role:str): # 'training' or 'validation'
     "Raise `BadSetting` unless there are real and fake faces."
-    if not len(faces): raise BadSetting(f'There are no {role} faces.', fix='check the view, its split and how many faces the extraction found')
+    if not len(faces):
+        raise BadSetting(f'There are no {role} faces.', fix='check the view, its split and how many faces the extraction found')
     there = set(labels_of(faces).tolist())
     kind = 'fake' if there == {1} else 'real' if there == {0} else f'labelled {there}'
     if there != {0, 1}: raise BadSetting(f'All {len(faces)} {role} faces are {kind}.', fix='a view needs originals and fakes')
@@ -35,14 +36,16 @@ def check_faces(faces, role:str): # 'training' or 'validation'
 @torch.no_grad()
 def labels_and_scores(model:torch.nn.Module, faces, batch:int)->tuple[np.ndarray,np.ndarray]: # labels [N], P(fake) [N]
     "Labels, and scores of a model in evaluation mode, in the order of the faces; raises `Diverged` or `BadSetting`."
-    if not len(faces): raise BadSetting('There are no faces to score.', fix='check the view, its split and how many faces the extraction found')
+    if not len(faces):
+        raise BadSetting('There are no faces to score.', fix='check the view, its split and how many faces the extraction found')
     net = scoring_part(model)
     device = next((p.device for p in net.parameters()), torch.device('cpu'))
     score = lambda b: net(b.images.to(device)).logits.double().softmax(1)[:, 1].cpu()
     with evaluation_mode(net): parts = [(b.rows, b.labels, score(b)) for b in faces.batches(batch, 0, 0, 0, False)]
     rows, labels, fake = (torch.cat(p).numpy() for p in zip(*parts))
     different = len(set(rows.tolist()))
-    if different != len(faces) or len(rows) != len(faces): raise BadSetting(f'{len(faces)} faces came as {len(rows)} rows, {different} of them different.')
+    if different != len(faces) or len(rows) != len(faces):
+        raise BadSetting(f'{len(faces)} faces came as {len(rows)} rows, {different} of them different.')
     lost = (~np.isfinite(fake)).sum()
     if lost: raise Diverged(f'{lost} of {len(fake)} scores are no numbers.', fix='train again with a lower learning rate')
     order = pd.Index(rows).get_indexer(getattr(faces, 'rows', np.sort(rows)))
