@@ -8,6 +8,7 @@ __all__ = ['PAPERS', 'SYSTEMS', 'BASELINES', 'QUOTED', 'METHODS', 'SETTINGS', 'C
 
 # %% ../../nbs/85_claims/names.ipynb #9ae37185
 from ..base.metrics import METRICS
+from ..base.registry import detectors
 from ..base.errors import UnknownName, lookup
 
 # %% ../../nbs/85_claims/names.ipynb #6e1d7bcb
@@ -63,5 +64,5 @@ def display(key:str, # a method, corpus or metric
             setting:str='full' # of a system
            )->str:
     "The name a reader sees; raises `UnknownName`."
-    if setting == 'full': return lookup('name', key, KNOWN)
-    return lookup(f'setting of {key}', setting, SETTINGS.get(key, {}))
+    if setting == 'full': return detectors[key].display if key in detectors and key not in KNOWN else lookup('name', key, KNOWN)
+    return lookup(f'setting of {key}', setting, SETTINGS.get(key) or (detectors[key].displays if key in detectors else {}))
