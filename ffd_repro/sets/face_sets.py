@@ -78,7 +78,7 @@ def set_of(asked:FaceRequest,
 
 def faces(asked:FaceRequest,
           part:str, # 'train', 'val', 'test', 'all'
-          augment:str='none', # as FaceSet takes it
+          augment='none', # names of augmentations, as FaceSet takes them
           balanced:bool=False, # as many reals as fakes in every batch
           learn:bool=False # to train on: with masks and blends where the net needs them, and as many times as the profile says
          )->FaceSet:
