@@ -13,8 +13,9 @@ from ffd_repro.faces.landmarks import has_marks, marks, source_of
 from ffd_repro.corpora.videos import read_image
 from ffd_repro.sets.regions import extrinsic, pair_rows, regions
 from ffd_repro.sets.partial import partial_faces
-from ffd_repro.forgeries.photographs import PARTS, Photograph, blend
-from ffd_repro.sets.self_blending import BlendSet, RealBlends, glued
+from ffd_repro.forgeries.pictures import Photograph
+from ffd_repro.forgeries.manipulations import PARTS, blend
+from ffd_repro.sets.self_blending import BlendSet, RealBlends, blend_crops
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 PHOTOS, FAKES = DATA/'real_faces', DATA/'fake_faces'
@@ -67,7 +68,7 @@ def test_real_in_real(photographs):
     for at, image, mask, made in zip(fakes, x, masks, faces.plan(fakes, 0)):
         assert made.kind=='real_real' and m.target[made.source]!=m.target[made.target]
         assert not mask[0].any() and mask[1].any()
-        alpha = glued(store.faces[made.target], points[made.target], store.faces[made.source], points[made.source], 4, 0, at)[1]
+        alpha = blend_crops(store.faces[made.target], points[made.target], store.faces[made.source], points[made.source], 4, 0, at)[1]
         changed, ring = (image!=store.faces[made.target]).any(-1), mask[1]>0
         assert not changed[alpha==0].any() and alpha[ring].min()<.5<=alpha[ring].max() and .05<(alpha>=.5).mean()<.7
         inside.append(changed[alpha>.9].mean())

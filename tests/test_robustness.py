@@ -9,7 +9,7 @@ from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Sampling
 from ffd_repro.corpora.videos import read_video, stated_crf, video_info
 from ffd_repro.forgeries.compression import psnr
-from ffd_repro.drawn.plans import Size
+from ffd_repro.drawn.trees import Size
 from ffd_repro.drawn.standins import build
 from ffd_repro.sets.treatments import RECODED, reencode
 

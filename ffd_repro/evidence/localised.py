@@ -19,7 +19,7 @@ from ..claims.names import display, display_view
 from ..faces.loading import FaceSet
 from ..sets.regions import extrinsic, pair_rows, regions
 from ..sets.partial import partial_faces
-from ..forgeries.photographs import PARTS
+from ..forgeries.manipulations import PARTS
 from ..sets.self_blending import BlendSet
 from ..measures.explain import attention_map, looking_at
 from ..measures.localisation import localisation
