@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from ffd_repro.corpora.official import read_corpus
+from ffd_repro.corpora.reading import read_corpus
 from ffd_repro.faces.extraction import extract
 from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Sampling

@@ -12,10 +12,10 @@ import numpy as np
 from ..base.errors import BadFile, lookup
 from ..base.seeds import rng
 from .anatomy import landmarks
-from ..corpora.official import corpora
+from ..corpora.reading import corpora
 from ..faces.geometry import Box, affine_to_crop, move, square
 from ..faces.loading import FaceStore
-from ..faces.landmarks import MARKERS, crop_matrix
+from ..faces.landmarks import LANDMARK_SOURCES, crop_matrix
 from .motion import track, with_expression
 from .people import sample_identity
 from .rendering import tight_box
@@ -122,4 +122,4 @@ def by_plan(store:FaceStore)->np.ndarray: # float32 [N, 68, 2]
             for matrix in _to_face(name, size, tight_box(own[row.frame]), row, store): out[i] = move(out[i], matrix)
     return out
 
-MARKERS.register(by_plan, 'drawn');
+LANDMARK_SOURCES.register(by_plan, 'drawn');

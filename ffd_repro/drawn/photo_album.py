@@ -17,8 +17,9 @@ from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 from ..base.errors import BadFile
 from ..base.seeds import rng
-from ..corpora.videos import read_image
-from ..faces.detection import dlib_faces, dlib_landmarks, pick
+from ..corpora.images import read_image
+from ..faces.detection import dlib_faces, dlib_landmarks
+from ..faces.tracking import pick
 from ..forgeries.manipulations import LIFT
 from ..forgeries.masks import hull, region
 from ..forgeries.pictures import Photograph, face_window, is_grey

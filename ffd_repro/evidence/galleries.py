@@ -26,7 +26,8 @@ from ..base.profiles import profile as profile_of
 from ..base.registry import Detector, Registry, detectors
 from ..base.seeds import rng
 from ..claims.names import display, display_view
-from ..corpora.official import read_corpus, view_videos
+from ..corpora.reading import read_corpus
+from ..corpora.locations import view_videos
 from ..faces.extraction import extract
 from ..corpora.frames import count_frames, frames_of
 from ..faces.geometry import Box, affine_to_crop, crop, move, square
@@ -41,9 +42,12 @@ from ..drawn.plans import STAND_INS
 from ..drawn.trees import Clip, ff_pairs
 from ..forgeries.tampering import tamper, tamperings
 from ..measures.explain import map_entropy
-from ..sets.views import corpus_root, face_store, faces, in_view, missing_rule
+from ..sets.stores import corpus_root, face_store, missing_rule
+from ..sets.face_sets import faces, in_view
 from .evidence import VALUES, keep_maps, keep_values, keys_of, kept_runs, maps_path, specs_of, values_of
-from ..runs.runs import device, make_spec, read_predictions, side_of, status, trained, weights_path
+from ..runs.runs import device, read_predictions, status, trained, weights_path
+from ..runs.specs import make_spec
+from ..corpora.foreign import side_of
 
 # %% ../../nbs/90_evidence/galleries.ipynb #293776ff
 def pairs(view:str, profile:str)->pd.DataFrame: # rows of the video manifest, one a manipulation

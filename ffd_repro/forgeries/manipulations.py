@@ -129,8 +129,8 @@ def partial(photo:Photograph,
     face, new = cropped(photo, at), forged[at]
     rows, columns = np.nonzero((face.pixels != new).any(-1))
     if not len(rows): return photo.pixels.copy(), np.zeros(photo.pixels.shape[:2], np.uint8)
-    touched = hull(np.c_[columns, rows], new.shape)
-    alpha = feather(part_of(face.landmarks, name, new.shape)*touched, feathered*face_width(face.landmarks))
+    changed = hull(np.c_[columns, rows], new.shape)
+    alpha = feather(part_of(face.landmarks, name, new.shape)*changed, feathered*face_width(face.landmarks))
     return put(photo, at, new, alpha, Put(colour=0, light=0, grain=0))
 
 # %% ../../nbs/30_forgeries/manipulations.ipynb #06649a3b

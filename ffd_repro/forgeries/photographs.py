@@ -5,6 +5,40 @@
 # %% auto #0
 __all__ = ['reduced', 'Aligned', 'align', 'shading', 'recoloured', 'Put', 'face_width', 'as_mask', 'put']
 
+# %% ../../nbs/30_forgeries/photographs.ipynb #6ee88577
+import ast
+import functools
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+import cv2
+import numpy as np
+import pandas as pd
+from fastcore.script import Param, call_parse
+from joblib import Parallel, delayed
+from scipy.spatial import Delaunay
+from tqdm.auto import tqdm
+from ..base.errors import BadFile, BadSetting, FFDError, NoFace
+from ..base.paths import atomic, cache, digest
+from ..base.registry import Registry
+from ..base.seeds import rng
+from ..faces.detection import dlib_faces, dlib_landmarks
+from ..faces.tracking import pick
+from ..faces.geometry import landmark_box, move, snap, square
+from ..corpora.lfw import fetch_lfw, photographs
+from ..corpora.splits import identity_split
+from ..corpora.images import read_image
+from .blending import add_grain, blend as mix, statistics
+from .masks import feather, hull, region, with_forehead
+from .swapping import similarity, squeezed, warp
+from .upsampling import Bottleneck
+
 # %% ../../nbs/30_forgeries/photographs.ipynb #e3f65812
 from dataclasses import dataclass
 from typing import NamedTuple

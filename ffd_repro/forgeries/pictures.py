@@ -38,8 +38,8 @@ def is_grey(pixels:np.ndarray # uint8 [H,W,3]
 
 # %% ../../nbs/30_forgeries/pictures.ipynb #f168bf31
 def face_window(photo:Photograph,
-           margin:float=1.3 # side of the square over the longer side of the face
-          )->tuple: # slices of rows and columns
+                margin:float=1.3 # side of the square over the longer side of the face
+               )->tuple: # slices of rows and columns
     "The square around a face, cut off at the rim of the photograph."
     h, w = photo.pixels.shape[:2]
     box = snap(square(landmark_box(with_forehead(photo.landmarks)), margin))
@@ -49,6 +49,6 @@ def face_window(photo:Photograph,
 
 # %% ../../nbs/30_forgeries/pictures.ipynb #088181cf
 def cropped(photo:Photograph, at:tuple # from `face_window`
-        )->Photograph:
+           )->Photograph:
     "The part of a photograph in a window."
     return replace(photo, pixels=photo.pixels[at], landmarks=photo.landmarks - (at[1].start, at[0].start))

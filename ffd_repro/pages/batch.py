@@ -17,7 +17,8 @@ from ..base.errors import FFDError, UnknownName, lookup
 from ..base.paths import cache, data_root, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, load, targets
-from ..sets.views import check_there, corpus_root, followers, store_name
+from ..sets.stores import check_there, corpus_root
+from ..sets.views import followers, store_name
 from .pages import page_path, template_path
 from ..runs.runs import missing
 from ..evidence.planning import plan

@@ -12,7 +12,7 @@ import pandas as pd
 from ..base.errors import BadSetting
 from ..base.seeds import rng
 from ..base.views import View
-from ..corpora.official import corpora
+from ..corpora.reading import corpora
 from ..faces.clips import ClipSet
 from ..faces.loading import FaceSet
 from ..faces.protocols import Protocol, split_under

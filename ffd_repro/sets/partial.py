@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from ..base.errors import NoFace, lookup
 from ..faces.loading import FaceSet, FaceStore, normalise
-from ..faces.landmarks import has_marks, marks
+from ..faces.landmarks import has_landmarks, landmarks_of
 from .regions import pair_rows
 from ..forgeries.manipulations import PARTS, partial
 from ..forgeries.pictures import Photograph
@@ -19,7 +19,7 @@ from ..forgeries.pictures import Photograph
 def divisible(store:FaceStore, rows)->np.ndarray: # bool, one a row
     "Which rows are fakes with an original in the same frame and with landmarks."
     rows = np.asarray(rows, int)
-    return (store.manifest.label.to_numpy()[rows] == 1)&(pair_rows(store)[rows] >= 0)&has_marks(marks(store)[rows])
+    return (store.manifest.label.to_numpy()[rows] == 1)&(pair_rows(store)[rows] >= 0)&has_landmarks(landmarks_of(store)[rows])
 
 # %% ../../nbs/40_sets/partial.ipynb #cde38acf
 class Parts(NamedTuple):
@@ -38,7 +38,7 @@ def partial_faces(store:FaceStore, rows, # of fakes
     if not len(kept):
         raise NoFace(f'None of {len(rows)} faces is a fake with its original and landmarks.', where=store.folder,
                      fix='use a corpus that names its pairs, and sample originals and fakes at the same frames')
-    points, real = marks(store), pair_rows(store)[kept]
+    points, real = landmarks_of(store), pair_rows(store)[kept]
     original = lambda fake, row: Photograph(np.asarray(store.faces[row]), np.array(points[fake], float))
     made = [partial(original(f, r), np.asarray(store.faces[f]), part) for f, r in zip(kept, real)]
     return Parts(np.stack([m[0] for m in made]), np.stack([m[1] for m in made]), kept, len(rows) - len(kept))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FOLLOWERS', 'check_there', 'corpus_root', 'missing_rule', 'Needs', 'needs_of', 'FaceRequest', 'request', 'recoded',
-           'store_folder', 'face_store', 'mask_source', 'data_facts', 'prepare']
+           'face_store', 'mask_source', 'data_facts', 'prepare']
 
 # %% ../../nbs/40_sets/stores.ipynb #f5ce1019
 import json
@@ -19,14 +19,15 @@ from ..base.paths import atomic, cache, data_root, digest
 from ..base.profiles import Profile, profile as profile_of
 from ..base.registry import Detector
 from ..base.views import Treatment, View, parse_view
-from ..corpora.official import corpora, locate, read_corpus
-from ..drawn.plans import CORPORA as PLANNED
+from ..corpora.reading import corpora, read_corpus
+from ..corpora.locations import locate
+from ..drawn.plans import STAND_INS
 from ..drawn.standins import ensure
 from ..faces.clips import ClipStore
-from ..faces.extraction import extract
+from ..faces.extraction import extract, store_asked, store_folder
 from ..faces.loading import FaceStore
 from ..faces.protocols import Protocol, parse_protocol, sampling_under
-from .treatments import reencode
+from .recoding import reencode
 
 # %% ../../nbs/40_sets/stores.ipynb #e7fa4d6e
 def check_there(corpus:str, profile:str):
@@ -49,7 +50,7 @@ def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
     if found is not None and (found.data != 'stand-in' or profile == 'paper'): return Path(found.root), found.data
     if make:
         check_there(corpus, profile)
-        if corpus not in PLANNED: raise why
+        if corpus not in STAND_INS: raise why
         (cache()/'locks').mkdir(parents=True, exist_ok=True)
         with FileLock(cache()/'locks'/f'{profile}-{corpus}.lock'): return Path(ensure(corpus, profile)), 'stand-in'
     return found and Path(found.root), 'stand-in'
@@ -136,32 +137,23 @@ def recoded(videos:pd.DataFrame, root, crf:int, profile:str, workers:int=2)->tup
     test.attrs = videos.attrs
     return test, out
 
-def store_folder(asked:FaceRequest, root, data:str # of the corpus: where it lies, 'real' or 'stand-in'
-                )->Path:
-    "Where the cache keeps the faces of a request."
-    return cache()/'faces'/asked.profile.name/f'{asked.key}-{digest(f"{data} {root}")[:4]}'
-
 # %% ../../nbs/40_sets/stores.ipynb #700c7a93
 def face_store(asked:FaceRequest, workers:int=2 # processes
               )->FaceStore: # a ClipStore where frames after each face are needed
     "The store that holds the faces of a request; extracts them when they are not there."
-    root, data = corpus_root(asked.view.corpus, asked.profile.name)
-    folder, sampling = store_folder(asked, root, data), sampling_under(asked.protocol, asked.view.corpus, asked.profile.name)
-    more = {k: v for k, v in asked.stored.items() if k in ('after', 'masks') and v}
+    corpus, quality, profile = asked.view.corpus, asked.view.quality, asked.profile.name
+    (root, data), sampling = corpus_root(corpus, profile), sampling_under(asked.protocol, corpus, profile)
+    how = dict(margin=asked.protocol.margin, after=asked.stored['after'], masks=asked.stored['masks'])
+    plain = store_asked(corpus, quality, profile, root, data, sampling, asked.side, crf=asked.crf, **how)
+    folder = store_folder(plain)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f'{folder}.lock'):
-        videos = _videos(asked.view.corpus, asked.view.quality, root)
-        if asked.crf is not None: videos, root = recoded(videos, root, asked.crf, asked.profile.name, workers)
-        extract(videos, root, sampling, asked.side, out=folder, margin=asked.protocol.margin, workers=workers, **more)
+        videos = _videos(corpus, quality, root)
+        if asked.crf is not None: videos, root = recoded(videos, root, asked.crf, profile, workers)
+        extract(videos, root, sampling, asked.side, out=folder, workers=workers, asked=plain, **how)
         _digest(folder)
-        _note(folder/'asked.json', asked.stored)
         _note_left_out(folder, videos.attrs)
     return ClipStore(folder) if asked.needs.after else FaceStore(folder)
-
-def _note(path:Path, what):
-    "Keep plain values beside the faces."
-    if path.exists() and json.loads(path.read_text()) == what: return
-    with atomic(path) as tmp: tmp.write_text(json.dumps(what))
 
 def _digest(folder:Path)->str:
     "The digest of the faces, of their manifest and of what follows them, computed once and kept beside them."

@@ -46,12 +46,10 @@ def drawn(folder):
         frame = render(sample_identity('seams', person), track('seams', person, n=1)[0], sample_scene('seams', person, style='FF++'), FRAME, 0)
         x, y = (int(np.clip(round((a+b-SIDE)/2), 0, FRAME-SIDE)) for a, b in zip(frame.box[:2], frame.box[2:]))
         faces.append(frame.pixels[y:y+SIDE, x:x+SIDE]); points.append(frame.landmarks-[x, y])
-    np.save(folder/'faces.npy', np.stack(faces))
-    np.save(folder/'landmarks.npy', np.float32(points))
     same = dict(corpus='Drawn', quality='', label=0, method='real', source='', pair='', split='', frame=0, detector='drawn')
-    pd.DataFrame([same|dict(video=str(p), target=str(p)) for p in range(PEOPLE)]).to_csv(folder/'manifest.csv', index=False)
-    (folder/'meta.json').write_text(json.dumps(dict(corpus='Drawn', data='stand-in', stand_in=None)))
-    return FaceStore(folder)
+    rows = pd.DataFrame([same | dict(video=str(p), target=str(p)) for p in range(PEOPLE)])
+    np.save(folder/'landmarks.npy', np.float32(points))
+    return FaceStore.of(np.stack(faces), rows, data='stand-in').save(folder)
 
 def seams(blends, epoch):
     "(Real,Real) blends of a set's own people, moved by whole pixels and never resampled. Their colours are left as they are: seams matched in colour and light, as training uses them, were not learnt in 200 steps of this small net."
