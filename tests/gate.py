@@ -40,7 +40,7 @@ def regenerate(tally):
         for f in tracked():
             (copy/f).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT/f, copy/f)
-        shutil.rmtree(copy/'ffd_repro', ignore_errors=True)
+        for module in (copy/'ffd_repro').rglob('*.py'): module.unlink()
         for command in ('nbdev_export', 'nbdev_clean'):
             done = subprocess.run([BIN/command], cwd=copy, capture_output=True, text=True, env=os.environ | {'PYTHONPATH': str(copy)})
             if done.returncode: return tally.add(f'{command} on an empty package', done.stdout[-1500:] + done.stderr[-1500:])
@@ -100,7 +100,7 @@ def pages(tally):
 
 def programs(tally):
     "The whole-program tests."
-    for path, ok, seconds, text in two_at_a_time(program, sorted((ROOT/'tests').glob('test_*.py'))):
+    for path, ok, seconds, text in two_at_a_time(program, sorted((ROOT/'tests').rglob('test_*.py'))):
         counts = {word: int(n) for n, word in re.findall(r'(\d+) (passed|failed|skipped|error)', text.splitlines()[-1] if text else '')}
         tally.passed += counts.get('passed', 0)
         tally.skipped += counts.get('skipped', 0)
