@@ -20,7 +20,7 @@ from ..faces.loading import AUGMENT
 from ..faces.sampling import SAMPLING
 from .specs import RunSpec
 from .testing import score_view
-from ..sets.face_sets import part_rows, set_of
+from ..sets.face_sets import from_originals, original_rows, part_rows, set_of
 from ..sets.stores import FaceRequest, recoded
 from ..sets.treatments import treated, treatments
 from ..training.losses import losses
@@ -36,8 +36,9 @@ def faces_code(asked:FaceRequest, data:str, # 'real' or 'stand-in'
     done = [] if how is None or how.kind == 'part' else [recoded] if asked.crf is not None else [treated, treatments[how.kind]]
     usual = [FACE_DETECTORS[name] for name in ('sidecar', 'whole', 'opencv')]
     facts = [asked.stored, asked.needs, str(how), asked.profile.faces if learn else 0, corpora[asked.view.corpus] if asked.view.corpus in corpora else '']
-    made = standin_code(asked.view.corpus, SIZES[asked.profile.name][asked.view.corpus]) if data == 'stand-in' else ''
-    return fingerprint(extract, part_rows, set_of(asked, learn), *done, *usual, facts, made, without=TABLES)
+    made = standin_code(asked.view.corpus, SIZES[asked.profile.name][asked.view.corpus]) if data == 'stand-in' and asked.view.corpus in SIZES[asked.profile.name] else ''
+    drawn = original_rows if learn and from_originals(asked.needs) else part_rows
+    return fingerprint(extract, drawn, set_of(asked, learn), *done, *usual, facts, made, without=TABLES)
 
 # %% ../../nbs/80_runs/code.ipynb #6a853585
 def training_code(spec:RunSpec)->str: # 16 hexadecimal digits

@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['NARROW', 'TINY', 'WIDTHS', 'NARROW_WIDTHS', 'TINY_WIDTHS', 'WEIGHTS', 'BRANCHES', 'SETTINGS', 'RECIPES', 'BLEND',
-           'bigarts', 'Encoder', 'conv', 'DecoderBlock', 'Decoder', 'artifact_loss', 'MainBranch', 'BiGArts', 'build']
+           'OWN_RECIPES', 'bigarts', 'Encoder', 'conv', 'DecoderBlock', 'Decoder', 'artifact_loss', 'MainBranch',
+           'BiGArts', 'build']
 
 # %% ../../nbs/75_systems/bigarts.ipynb #5c114d9f
+from dataclasses import replace
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -83,7 +85,8 @@ def artifact_loss(drawn, # logits [B, 1, H, W]
 
 # %% ../../nbs/75_systems/bigarts.ipynb #16c70c2e
 BRANCHES = ('intrinsic', 'extrinsic') # in the order of the masks of a batch
-SETTINGS = dict(full=BRANCHES, aug_none=BRANCHES, aug_real_real=BRANCHES, aug_fake_real=BRANCHES, no_masks=(), m_in=BRANCHES[:1], m_ex=BRANCHES[1:])
+SETTINGS = dict(full=BRANCHES, aug_none=BRANCHES, aug_real_real=BRANCHES, aug_fake_real=BRANCHES, no_masks=(), m_in=BRANCHES[:1], m_ex=BRANCHES[1:],
+                real_blends=BRANCHES)
 
 class MainBranch(nn.Module):
     "Encoder and classifier: all that a score needs (BiG-Arts 3.2)."
@@ -134,7 +137,11 @@ RECIPES = dict(
                  steps=152), # not stated: chosen because an epoch has to be a small pass: one face of each of 4871 videos
     small=Recipe(epochs=6, batch=16, lr=3e-3, schedule='cosine', channels_last=True, balanced=True, augment='jpeg', loss='own'), # not stated: chosen because a run has to fit some minutes on two cores, and on validation faces of the Celeb-DF stand-in the paper's 1e-3 reached .65 in eight passes where this rate reached .90
     smoke=Recipe(epochs=1, batch=16, lr=1e-3, schedule='constant', balanced=True, loss='own')) # only proves that it runs
-BLEND = dict.fromkeys(SETTINGS, (1/3, 1/3, 1/3)) | dict(aug_none=(1., 0., 0.), aug_real_real=(1/2, 1/2, 0.), aug_fake_real=(1/2, 0., 1/2)) # 4.1: 33 % each; of two kinds not stated: halves, because all kinds are equal there
+BLEND = dict.fromkeys(SETTINGS, (1/3, 1/3, 1/3)) | dict(aug_none=(1., 0., 0.), aug_real_real=(1/2, 1/2, 0.), aug_fake_real=(1/2, 0., 1/2), real_blends=(0., 1., 0.)) # 4.1: 33 % each; of two kinds not stated: halves, because all kinds are equal there
+OWN_RECIPES = dict(real_blends=dict(
+    paper=replace(RECIPES['paper'], epochs=100, every=None, steps=None, augment='flip+jpeg'), # not stated: chosen because an epoch is a whole pass here
+    small=replace(RECIPES['small'], epochs=8, augment='flip+jpeg'), # not stated: chosen because a run may take half an hour on two cores
+    smoke=replace(RECIPES['smoke'], batch=8, augment='flip+jpeg')))
 
 def build(setting:str, side:int, tiny:bool)->BiGArts: # a name of SETTINGS
     "The net of a setting."
@@ -143,5 +150,5 @@ def build(setting:str, side:int, tiny:bool)->BiGArts: # a name of SETTINGS
 bigarts = detectors.register(Detector(
     name='bigarts', build=build, settings=tuple(SETTINGS), side=256, paper='Chen, Li, Lin, Li and Wu, Pattern Recognition 2023', source='the paper; no code was published',
     mean=(.485, .456, .406), std=(.229, .224, .225), # not stated: chosen because ResNet-18's weights expect ImageNet's
-    recipes=RECIPES, attention='main.encoder.net.layer4', # the deepest map, which all branches share
+    recipes=RECIPES, own_recipes=OWN_RECIPES, attention='main.encoder.net.layer4', # the deepest map, which all branches share
     masks='difference', blend=BLEND)) # 3.1: the difference to the paired real face
