@@ -47,6 +47,7 @@ class Detector:
     mean:tuple=(.5, .5, .5) # of the images in [0, 1], RGB
     std:tuple=(.5, .5, .5)
     recipes:dict=field(default_factory=dict) # profile -> Recipe
+    own_recipes:dict=field(default_factory=dict) # setting -> {profile -> Recipe}, where it is trained otherwise than the others
     printed:dict=field(default_factory=dict) # metric -> (value, relative tolerance), at `side`
     clip:dict=field(default_factory=dict) # setting -> frames after the first that its input needs; those that are absent need none
     masks:str=''            # where the regions come from that its loss learns: 'official', 'difference', '' for none
@@ -71,6 +72,12 @@ class Detector:
     def after(self, setting:str='full')->int: # frames
         "How many frames after the first an input of a setting holds: 0 for one that looks at single faces."
         return self.clip.get(setting, 0)
+
+    def recipe(self, profile:str, setting:str='full'): # a Recipe
+        "How a setting is trained; raises `BadSetting` for a profile that has no recipe."
+        if profile not in self.recipes:
+            raise BadSetting(f'{self.name} has no recipe for the profile {profile!r}.', fix='add one to its Detector entry')
+        return self.own_recipes.get(setting, {}).get(profile, self.recipes[profile])
 
 # %% ../../nbs/00_base/registry.ipynb #d57d95b0
 detectors = Registry('detector')

@@ -41,13 +41,15 @@ SETTINGS = dict(
              **{f'm{m}': f'{m} attention map' + 's'*(m > 1) for m in (1, 2, 3, 5)}, **{f'n{n}': f'{n} frames after the first' for n in (2, 4, 5)}),
     lls=dict(base='Xception baseline', llsm='baseline + LLSM', flm='baseline + FLM', full='LLSM + FLM'),
     bigarts=dict(aug_none='no forgery augmentation', aug_real_real='(Real, Real) augmentation', aug_fake_real='(Fake, Real) augmentation', no_masks='no artifact branch',
-                 m_in='intrinsic branch only', m_ex='extrinsic branch only', full='both branches, all augmentations'),
+                 m_in='intrinsic branch only', m_ex='extrinsic branch only', full='both branches, all augmentations',
+                 real_blends='(Real, Real) blends alone'),
     mclcr=dict(base='Xception baseline', no_ssrb='without SSRB', no_papda='without PAPDA', no_sc='without the SC loss', full='MC-LCR',
                rgb='MC-LCR on colour patches', as_printed='MC-LCR with the SC loss as printed', unscaled='MC-LCR without a common scale of its features', frequency='the frequency branch alone'))
 
 # %% ../../nbs/85_claims/names.ipynb #9ad57e86
 CORPORA = {'FF++': 'FaceForensics++', 'Celeb-DF': 'Celeb-DF (v2)', 'Celeb-DF-v1': 'Celeb-DF (v1)', 'DFDC': 'DFDC', 'DFDC-P': 'DFDC preview', 'DFD': 'DeepFakeDetection', 'HFF': 'HFF', 'UADFV': 'UADFV',
-           'DF-TIMIT-LQ': 'DF-TIMIT (LQ)', 'DF-TIMIT-HQ': 'DF-TIMIT (HQ)', 'DF-TIMIT': 'DF-TIMIT (both)', 'WildDeepfake': 'WildDeepfake', 'LFW': 'LFW, forged here', 'folder': 'a folder', 'manifest': 'a table', 'private': 'private data'}
+           'DF-TIMIT-LQ': 'DF-TIMIT (LQ)', 'DF-TIMIT-HQ': 'DF-TIMIT (HQ)', 'DF-TIMIT': 'DF-TIMIT (both)', 'WildDeepfake': 'WildDeepfake', 'LFW': 'LFW, forged here', 'folder': 'a folder', 'manifest': 'a table',
+           'pairs': 'swaps beside originals', 'photographs': 'photographs', 'private': 'private data'}
 LEVELS = {'frame': 'per frame', 'sequence': 'per sequence', 'video': 'per video', '': 'not stated'}
 
 # %% ../../nbs/85_claims/names.ipynb #92811073

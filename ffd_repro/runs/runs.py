@@ -80,7 +80,7 @@ def build(spec:RunSpec):
 def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
     model, asked, home = build(spec).to(device()), spec.request(), work_folder(spec)
-    learnt = faces(asked, 'train', augment=spec.recipe.augment.split('+'), balanced=bool(spec.recipe.balanced), learn=True)
+    learnt = faces(asked, 'train', augment=spec.recipe.augment, balanced=bool(spec.recipe.balanced), learn=True)
     history = train(model, learnt, faces(asked, 'val'), spec.recipe, seed=spec.seed, folder=home, device=device(), checkpoint_every=200, progress=progress, run=spec.id)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
     for checkpoint in home.glob('*.pt'): checkpoint.unlink()

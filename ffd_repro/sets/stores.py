@@ -49,11 +49,11 @@ def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
     except MissingData as e: found, why = None, e
     if found is not None and (found.data != 'stand-in' or profile == 'paper'): return Path(found.root), found.data
     if make:
-        check_there(corpus, profile)
         if corpus not in STAND_INS: raise why
+        check_there(corpus, profile)
         (cache()/'locks').mkdir(parents=True, exist_ok=True)
         with FileLock(cache()/'locks'/f'{profile}-{corpus}.lock'): return Path(ensure(corpus, profile)), 'stand-in'
-    return found and Path(found.root), 'stand-in'
+    return found and Path(found.root), 'stand-in' if corpus in STAND_INS else 'real'
 
 # %% ../../nbs/40_sets/stores.ipynb #aa2d418c
 def missing_rule()->str: # 'error' or 'skip', as `read_corpus` takes it
