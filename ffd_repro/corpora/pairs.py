@@ -15,7 +15,7 @@ from ..base.paths import digest
 from .lfw import fetch_lfw, photographs
 from .reading import Corpus, Notes, corpora, row_of
 from .splits import identity_split
-from .videos import IMAGES
+from .images import IMAGES
 
 # %% ../../nbs/10_corpora/pairs.ipynb #feddcbe8
 NAMES = dict(fake=('fake', 'file', 'path'), real=('real', 'pair_with'), persona=('persona', 'identity', 'person'))
