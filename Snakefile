@@ -2,11 +2,13 @@
 # `make reproduce` and `ffd_reproduce` call it; alone: snakemake -j2 --config profile=smoke targets=ldfnet/table-3
 import sys
 from pathlib import Path
+from ffd_repro.base.warm import PYTHON
 from ffd_repro.pages.batch import Work
 
 PROFILE = config.get("profile", "smoke")
-BIN = Path(sys.executable).parent
 work = Work(PROFILE, config.get("targets", "all"))
+PY = " ".join(PYTHON) # python, or a fork of a process that has its imports where one is kept
+BIN = f"{PY} {Path(sys.executable).parent}"
 
 rule all:
     input: work.report
@@ -14,15 +16,15 @@ rule all:
 rule corpus:
     output: touch(work.mark("corpus", "{corpus}"))
     log: work.log("corpus", "{corpus}")
-    threads: 2
-    shell: "{BIN}/ffd_corpus '{wildcards.corpus}' --profile {PROFILE} > '{log}' 2>&1"
+    threads: work.workers
+    shell: "{BIN}/ffd_corpus '{wildcards.corpus}' --profile {PROFILE} --workers {threads} > '{log}' 2>&1"
 
 rule faces:
     input: lambda w: work.corpora(w.view)
     output: touch(work.mark("faces", "{view}"))
     log: work.log("faces", "{view}")
-    threads: 2
-    shell: "{BIN}/python -c \"from ffd_repro.sets.views import prepare; prepare('{wildcards.view}', '{PROFILE}')\" > '{log}' 2>&1"
+    threads: work.workers
+    shell: "{PY} -c \"from ffd_repro.sets.views import prepare; prepare('{wildcards.view}', '{PROFILE}')\" > '{log}' 2>&1"
 
 rule run:
     input: lambda w: [work.mark("faces", view) for view in work.views(w.run)]
@@ -35,7 +37,6 @@ rule page:
     input: lambda w: work.inputs(f"{w.paper}/{w.item}")
     output: work.page("{paper}/{item}")
     log: work.log("page", "{paper}_{item}")
-    retries: 1 # two kernels that start at once can be given the same port
     shell: "{BIN}/ffd_page '{wildcards.paper}/{wildcards.item}' --profile {PROFILE} > '{log}' 2>&1"
 
 rule report:
