@@ -8,6 +8,7 @@ from ffd_repro.pages.batch import Work
 PROFILE = config.get("profile", "smoke")
 work = Work(PROFILE, config.get("targets", "all"))
 PY = " ".join(PYTHON) # python, or a fork of a process that has its imports where one is kept
+workflow.scheduling_settings.max_jobs_per_timespan = None # its timer begets another for every finished job, each waking the scheduler once a second
 BIN = f"{PY} {Path(sys.executable).parent}"
 
 rule all:

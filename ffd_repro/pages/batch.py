@@ -22,6 +22,8 @@ from ..base.paths import cache, data_root, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, load, targets
 from ..base.warm import PYTHON, warm
+from ..drawn.plans import CORPORA as PLANNED, SIZES
+from ..drawn.standins import code as standin_code
 from ..sets.views import check_there, corpus_root, followers, store_name
 from .pages import page_path, template_path
 from .tables import cell_text, pivot, printed_here
@@ -93,10 +95,15 @@ class Work:
 
     @property
     def first(self):
-        "The table with scores that is soonest there: that of the fewest stores, then of the fewest jobs."
+        "The table with scores that is soonest there: one whose every row can be trained here, of the fewest stores and runs."
         waits = {key: self.waits(key) for key in self.targets}
         tables = [key for key in self.targets if '/table-' in key and waits[key]] or self.targets
-        return min(tables, key=lambda key: (len({v for job in waits[key] for v in self.views(job)}), len(waits[key])))
+        return min(tables, key=lambda key: (any(m not in detectors for m, _ in targets[key].methods),
+                                            len({v for job in waits[key] for v in self.views(job)}), sum(len(self.jobs[job]) for job in waits[key])))
+
+    def remember(self):
+        "Work out, before this process is forked, the fingerprints that every fork would work out again."
+        for name in {parse_view(v).corpus for s in self.todo.values() for v in (s.train, *s.tests)} & set(PLANNED): standin_code(name, SIZES[self.profile][name])
 
 # %% ../../nbs/95_pages/batch.ipynb #1cf2435d
 class Told:
@@ -109,6 +116,7 @@ class Told:
         elif self.block: self.describe(*self.block)
         if not line.startswith(' '): self.block = [line.strip()] if re.match(r'(local)?rule |Error in rule ', line) else []
         if m := re.match(r'(\d+) of (\d+) steps', line): self.done, self.total = int(m[1]), int(m[2])
+        if m := re.match(r'total +(\d+)$', line): self.total = int(m[1])
         m = re.match(r'Finished jobid: (\d+)', line)
         return self.over(m[1]) if m else ''
 
@@ -170,6 +178,7 @@ def snakemake(work:Work, names:str, jobs:int)->tuple[int,list]: # exit status, l
                '--scheduler', 'greedy', '--rerun-triggers', 'mtime', '--rerun-incomplete', '--keep-going', '--nolock', '--prioritize', work.page(first),
                '--config', f'profile={work.profile}', f'targets={names}', *(['--forcerun', 'run'] if work.todo else [])]
     def show(name): return f'\n{beside(first, work.profile)}' if name == f'page {first}' else ''
+    work.remember()
     with log.open('w') as f, warm(*HEAVY):
         p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try: failed = follow(p.stdout, f, show)
