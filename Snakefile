@@ -1,15 +1,18 @@
 # corpus -> faces -> run -> page -> report, generated from the declared targets.
 # `make reproduce` and `ffd_reproduce` call it; alone: snakemake -j2 --config profile=smoke targets=ldfnet/table-3
+import os
 import sys
 from pathlib import Path
-from ffd_repro.base.warm import PYTHON
+from ffd_repro.base.warm import ADDRESS, PYTHON
 from ffd_repro.pages.batch import Work
 
 PROFILE = config.get("profile", "smoke")
 work = Work(PROFILE, config.get("targets", "all"))
 PY = " ".join(PYTHON) # python, or a fork of a process that has its imports where one is kept
-workflow.scheduling_settings.max_jobs_per_timespan = None # its timer begets another for every finished job, each waking the scheduler once a second
 BIN = f"{PY} {Path(sys.executable).parent}"
+
+onstart: # the limit of jobs a second starts a timer for every finished job, and each wakes the scheduler once a second: for clusters only
+    if os.environ.get(ADDRESS): workflow.scheduler.job_rate_limiter = None
 
 rule all:
     input: work.report
