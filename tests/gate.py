@@ -90,9 +90,11 @@ def said(nb):
 
 def notebook(path, keep=False):
     "Run a notebook in this process; one that is shown must say what its kept outputs say."
+    import pandas
     from execnb.nbio import read_nb, write_nb
     from execnb.shell import CaptureShell
     os.environ['IN_TEST'] = '1'
+    pandas.set_option('display.max_columns', 20) # as in Jupyter
     path, shell = Path(path).resolve(), CaptureShell(path)
     nb, kept = read_nb(path), said(read_nb(path))
     skipped = re.compile(r'^#\|\s*(slow|gpu)\b', re.M)
