@@ -8,7 +8,7 @@ JOBS     ?= 2
 export OMP_NUM_THREADS ?= 1
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: help reproduce test results faces lab export clean
+.PHONY: help reproduce test quick shown results faces lab export clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,8 +17,15 @@ reproduce: .venv/.ready ## faces -> forgeries -> trained detectors -> tables -> 
 	@echo "==> $(PROFILE): corpus -> faces -> runs -> pages -> report, $(JOBS) jobs at a time"
 	@$(BIN)/ffd_reproduce --profile $(PROFILE) --targets $(TARGETS) --jobs $(JOBS)
 
-test: .venv/.ready ## the whole gate; ends with `N passed, N failed`
-	@$(BIN)/python tests/gate.py
+test: .venv/.ready ## the whole gate; ends with `N passed, N failed` (STEP=package|notebooks|pages|programs|results for a part)
+	@$(BIN)/python tests/gate.py $(STEP)
+
+quick: .venv/.ready ## the package, and the notebooks and programs that rest on what has changed since the last push
+	@$(BIN)/python tests/gate.py quick
+
+shown: .venv/.ready ## run the tour and the checks of nbs/99_checks, and keep their outputs: the gate compares them
+	@for nb in nbs/index.ipynb nbs/99_checks/*.ipynb; do echo "==> $$nb"; $(BIN)/python tests/gate.py --keep $$nb || exit 1; done
+	@$(BIN)/nbdev_clean
 
 results: ## the results at the small size, on two cores (hours; with TARGETS=ldfnet about one)
 	@$(MAKE) --no-print-directory reproduce PROFILE=small TARGETS=$(TARGETS)

@@ -1,12 +1,18 @@
 # corpus -> faces -> run -> page -> report, generated from the declared targets.
 # `make reproduce` and `ffd_reproduce` call it; alone: snakemake -j2 --config profile=smoke targets=ldfnet/table-3
+import os
 import sys
 from pathlib import Path
+from ffd_repro.base.warm import ADDRESS, PYTHON
 from ffd_repro.pages.batch import Work
 
 PROFILE = config.get("profile", "smoke")
-BIN = Path(sys.executable).parent
 work = Work(PROFILE, config.get("targets", "all"))
+PY = " ".join(PYTHON) # python, or a fork of a process that has its imports where one is kept
+BIN = f"{PY} {Path(sys.executable).parent}"
+
+onstart: # the limit of jobs a second starts a timer for every finished job, and each wakes the scheduler once a second: for clusters only
+    if os.environ.get(ADDRESS): workflow.scheduler.job_rate_limiter = None
 
 rule all:
     input: work.report
@@ -14,18 +20,19 @@ rule all:
 rule corpus:
     output: touch(work.mark("corpus", "{corpus}"))
     log: work.log("corpus", "{corpus}")
-    threads: 2
-    shell: "{BIN}/ffd_corpus '{wildcards.corpus}' --profile {PROFILE} > '{log}' 2>&1"
+    threads: work.workers
+    shell: "{BIN}/ffd_corpus '{wildcards.corpus}' --profile {PROFILE} --workers {threads} > '{log}' 2>&1"
 
 rule faces:
-    input: lambda w: work.corpora(w.view)
-    output: touch(work.mark("faces", "{view}"))
-    log: work.log("faces", "{view}")
-    threads: 2
-    shell: "{BIN}/python -c \"from ffd_repro.sets.views import prepare; prepare('{wildcards.view}', '{PROFILE}')\" > '{log}' 2>&1"
+    input: lambda w: work.corpora(w.store)
+    output: touch(work.mark("faces", "{store}"))
+    log: work.log("faces", "{store}")
+    params: command=lambda w: work.requests[w.store].command
+    threads: work.workers
+    shell: "{BIN}/{params.command} > '{log}' 2>&1"
 
 rule run:
-    input: lambda w: [work.mark("faces", view) for view in work.views(w.run)]
+    input: lambda w: [work.mark("faces", store) for store in work.stores(w.run)]
     output: touch(work.mark("run", "{run}"))
     log: work.log("run", "{run}")
     params: command=lambda w: work.command(w.run)
@@ -35,7 +42,6 @@ rule page:
     input: lambda w: work.inputs(f"{w.paper}/{w.item}")
     output: work.page("{paper}/{item}")
     log: work.log("page", "{paper}_{item}")
-    retries: 1 # two kernels that start at once can be given the same port
     shell: "{BIN}/ffd_page '{wildcards.paper}/{wildcards.item}' --profile {PROFILE} > '{log}' 2>&1"
 
 rule report:

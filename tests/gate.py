@@ -1,9 +1,16 @@
-"""The gate: `make test`. Package regenerated, notebooks run, pages made in smoke, whole-program tests. Ends with `N passed, N failed`."""
-import multiprocessing
+"""The gate: `make test`. Package regenerated, notebooks run, pages made in smoke, whole-program tests. Ends with `N passed, N failed`.
+
+gate.py                  everything
+gate.py notebooks pages  some of its steps: package, notebooks, pages, programs, results
+gate.py quick            the package, and the notebooks and programs that rest on what has changed since `origin`
+gate.py x.ipynb          one notebook in this process; with --keep its outputs are kept
+"""
+import difflib
+import json
 import os
 import re
+import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,11 +20,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-BIN = Path(sys.executable).parent
+os.environ['PYTHONPATH'] = str(ROOT)
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ['PYTHONWARNINGS'] = 'ignore'
-HEAVY = ['torch', 'ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'nbdev.test', 'pytest'] # imported once, for all that are forked
-forks = multiprocessing.get_context('forkserver')
+from ffd_repro.base.warm import PYTHON, warm
+
+BIN = Path(sys.executable).parent
+HEAVY = ('ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'seaborn', 'papermill', 'jupyter_client.manager',
+         'ipykernel.kernelapp', 'snakemake.cli', 'execnb.shell', 'nbdev.export', 'pytest') # imported once, for all that are forked
+SHOWN = ('index.ipynb', '99_checks/') # notebooks whose kept outputs have to be what they give now
 
 class Tally:
     "Counts what passed, and says so as it happens."
@@ -28,16 +39,28 @@ class Tally:
         else: self.passed += 1
         print(f'{"FAIL" if problem else "ok  "} {name}' + (f'\n{problem}' if problem else ''), flush=True)
 
-def tracked():
-    "Files that git knows or would add."
-    out = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [f for f in out.splitlines() if (ROOT/f).is_file()]
+def git(*words):
+    done = subprocess.run(['git', *words], cwd=ROOT, capture_output=True, text=True)
+    return [f for f in done.stdout.splitlines() if (ROOT/f).is_file()]
+
+def python(*words, **more):
+    "A command by a fork of this process: passed, seconds, what it printed."
+    started = time.time()
+    done = subprocess.run([*PYTHON, *map(str, words)], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace', **more)
+    return done.returncode == 0, time.time() - started, done.stdout
+
+def two_at_a_time(commands):
+    "The same for several, by name, as they end."
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {pool.submit(python, *words): name for name, words in commands.items()}
+        for job in as_completed(jobs): yield jobs[job], *job.result()
 
 def regenerate(tally):
-    "Empty the package, export it from the notebooks, clean the notebooks, write the README: nothing may differ."
+    "Empty the package, export it from the notebooks, clean the notebooks: nothing may differ."
+    tracked = git('ls-files', '-co', '--exclude-standard')
     with tempfile.TemporaryDirectory() as tmp:
         copy = Path(tmp)/'copy'
-        for f in tracked():
+        for f in tracked:
             (copy/f).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT/f, copy/f)
         for module in (copy/'ffd_repro').rglob('*.py'): module.unlink()
@@ -45,82 +68,110 @@ def regenerate(tally):
             done = subprocess.run([BIN/command], cwd=copy, capture_output=True, text=True, env=os.environ | {'PYTHONPATH': str(copy)})
             if done.returncode: return tally.add(f'{command} on an empty package', done.stdout[-1500:] + done.stderr[-1500:])
         there = {str(p.relative_to(copy)) for d in ('ffd_repro', 'nbs') for p in (copy/d).rglob('*') if p.is_file() and '__pycache__' not in p.parts}
-        here = {f for f in tracked() if f.startswith(('ffd_repro/', 'nbs/'))}
+        here = {f for f in tracked if f.startswith(('ffd_repro/', 'nbs/'))}
         differ = sorted(here ^ there) + sorted(f for f in here & there if (ROOT/f).read_bytes() != (copy/f).read_bytes())
         tally.add('the package is what the notebooks export', differ and '   differs: ' + ', '.join(differ[:12]) + '\n   fix: make export')
 
 def readme(tally):
-    done = subprocess.run([BIN/'ffd_report', '--profile', 'small', '--check'], cwd=ROOT, capture_output=True, text=True)
-    tally.add('README, comparison and report are what the results give', done.returncode and done.stdout[-1500:] + done.stderr[-1500:])
+    ok, _, text = python(BIN/'ffd_report', '--profile', 'small', '--check')
+    tally.add('README, comparison and report are what the results give', '' if ok else text[-1500:])
 
-def notebooks(tally):
+def all_notebooks(): return sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if 'templates' not in p.parts and '.ipynb_checkpoints' not in p.parts)
+
+def notebooks(tally, paths=None):
     "Every notebook from top to bottom."
-    paths = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if 'templates' not in p.parts and '.ipynb_checkpoints' not in p.parts)
-    for path, ok, seconds, text in two_at_a_time(notebook, paths): tally.add(f'{path.relative_to(ROOT)} ({seconds:.0f} s)', '' if ok else text[-4000:])
+    commands = {str(p.relative_to(ROOT)): (__file__, p) for p in paths or all_notebooks()}
+    for name, ok, seconds, text in two_at_a_time(commands): tally.add(f'{name} ({seconds:.0f} s)', '' if ok else text[-4000:])
 
-def two_at_a_time(check, paths):
-    "What became of a check of every path: path, passed, seconds, what it printed."
-    os.environ['PYTHONPATH'] = str(ROOT)
-    forks.set_forkserver_preload(HEAVY)
-    with ThreadPoolExecutor(2) as pool, tempfile.TemporaryDirectory() as logs:
-        jobs = [pool.submit(isolated, check, path, Path(logs)/str(i)) for i, path in enumerate(paths)]
-        for job in as_completed(jobs): yield job.result()
+def said(nb):
+    "What the cells of a notebook print and show, as lines of text; pictures and warnings aside."
+    outputs = [o for c in nb.cells if c.cell_type == 'code' for o in c.get('outputs', []) if o.get('name') != 'stderr']
+    return '\n'.join(''.join(o.get('text') or o.get('data', {}).get('text/plain', '')) for o in outputs).splitlines()
 
-def isolated(check, path, log):
-    "A check in a process of its own, so that none inherits another's state."
-    started = time.time()
-    process = forks.Process(target=logged, args=(check, path, log))
-    process.start()
-    process.join()
-    return path, process.exitcode == 0, time.time() - started, log.read_text(errors='replace') if log.exists() else ''
-
-def logged(check, path, log):
-    with log.open('w') as f:
-        for stream in (1, 2): os.dup2(f.fileno(), stream)
-    sys.stdout = open(1, 'w', buffering=1, closefd=False)
-    sys.stderr = open(2, 'w', buffering=1, closefd=False)
-    try: check(path)
-    finally:
-        for worker in multiprocessing.active_children(): os.kill(worker.pid, signal.SIGKILL) # the exit would wait until an idle pool gives up
-
-def notebook(path):
-    from nbdev.test import test_nb
+def notebook(path, keep=False):
+    "Run a notebook in this process; one that is shown must say what its kept outputs say."
+    import pandas
+    from execnb.nbio import read_nb, write_nb
+    from execnb.shell import CaptureShell
     os.environ['IN_TEST'] = '1'
-    ok, _ = test_nb(Path(path), skip_flags=['slow', 'gpu'], basepath=str(ROOT))
-    sys.exit(not ok)
+    pandas.set_option('display.max_columns', 20) # as in Jupyter
+    path, shell = Path(path).resolve(), CaptureShell(path)
+    nb, kept = read_nb(path), said(read_nb(path))
+    skipped = re.compile(r'^#\|\s*(slow|gpu)\b', re.M)
+    os.chdir(path.parent)
+    try: shell.run_all(nb, exc_stop=True, preproc=lambda cell: cell.cell_type == 'code' and skipped.search(cell.source))
+    except Exception: sys.exit(shell.prettytb(fname=path))
+    if keep:
+        for cell in nb.cells:
+            if cell.cell_type == 'code': cell.outputs = [o for o in cell.get('outputs', []) if o.get('name') != 'stderr']
+        return write_nb(nb, path)
+    differs = list(difflib.unified_diff(kept, said(nb), 'kept', 'now', lineterm='', n=1)) if path.relative_to(ROOT/'nbs').as_posix().startswith(SHOWN) else []
+    if differs: sys.exit('\n'.join(['   its kept outputs are not what it gives; fix: make shown', *differs]))
 
 def pages(tally):
     "Every declared target as a page, in smoke, through the Snakefile."
     from ffd_repro.pages.batch import Work
     work = Work('smoke')
     for key in work.targets: Path(work.page(key)).unlink(missing_ok=True)
-    done = subprocess.run([BIN/'ffd_reproduce', '--profile', 'smoke'], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    ok, _, text = python(BIN/'ffd_reproduce', '--profile', 'smoke')
     for key in work.targets: tally.add(f'page {key} in smoke', '' if Path(work.page(key)).exists() else '   not written')
-    tally.add('make reproduce', done.returncode and done.stdout[-3000:])
+    tally.add('make reproduce', '' if ok else text[-3000:])
 
-def programs(tally):
+def programs(tally, paths=None):
     "The whole-program tests."
-    for path, ok, seconds, text in two_at_a_time(program, sorted((ROOT/'tests').rglob('test_*.py'))):
+    options = '-q', '-rs', '--no-header', '-p', 'no:cacheprovider', '-W', 'ignore::pytest.PytestAssertRewriteWarning'
+    commands = {str(p.relative_to(ROOT)): ('-m', 'pytest', *options, p) for p in paths or sorted((ROOT/'tests').rglob('test_*.py'))}
+    for name, ok, seconds, text in two_at_a_time(commands):
         counts = {word: int(n) for n, word in re.findall(r'(\d+) (passed|failed|skipped|error)', text.splitlines()[-1] if text else '')}
         tally.passed += counts.get('passed', 0)
         tally.skipped += counts.get('skipped', 0)
-        tally.failed += [path.name] * (counts.get('failed', 0) + counts.get('error', 0) or int(not ok))
-        print(f'{"ok  " if ok else "FAIL"} tests/{path.name} ({seconds:.0f} s): ' + (text.splitlines()[-1] if ok else '\n' + text[-6000:]), flush=True)
+        tally.failed += [name] * (counts.get('failed', 0) + counts.get('error', 0) or int(not ok))
+        print(f'{"ok  " if ok else "FAIL"} {name} ({seconds:.0f} s): ' + (text.splitlines()[-1] if ok else '\n' + text[-6000:]), flush=True)
 
-def program(path):
-    import pytest
-    sys.exit(pytest.main(['-q', '-rs', '--no-header', '-W', 'ignore::pytest.PytestAssertRewriteWarning', str(path)]))
+def imported(path):
+    "The modules of the package that a notebook or a program names."
+    text = path.read_text()
+    if path.suffix == '.ipynb': text = '\n'.join(''.join(c['source']) for c in json.loads(text)['cells'] if c['cell_type'] == 'code')
+    found = set(re.findall(r'ffd_repro\.(\w+\.\w+)', text))
+    for room, names in re.findall(r'from ffd_repro\.(\w+) import ([\w, ]+)', text): found |= {f'{room}.{name.split()[0]}' for name in names.split(',')}
+    return found
 
-def main():
+def resting_on_changes():
+    "The notebooks and programs that have changed since `origin` (or the last commit), and those that rest on a changed one."
+    base = subprocess.run(['git', 'merge-base', 'HEAD', '@{upstream}'], cwd=ROOT, capture_output=True, text=True).stdout.strip() or 'HEAD'
+    changed = {ROOT/f for f in git('diff', '--name-only', base) + git('ls-files', '-o', '--exclude-standard')}
+    paths = [*all_notebooks(), *sorted((ROOT/'tests').rglob('test_*.py'))]
+    uses, module = {p: imported(p) for p in paths}, {p: f'{p.parent.name.split("_", 1)[-1]}.{p.stem}' for p in paths}
+    found = {p for p in paths if p in changed}
+    while more := {p for p in paths if p not in found and uses[p] & {module[f] for f in found}}: found |= more
+    return [p for p in paths if p in found]
+
+def quick(tally):
+    "What has changed, and what rests on it."
+    regenerate(tally)
+    found = resting_on_changes()
+    for step, suffix in ((notebooks, '.ipynb'), (programs, '.py')):
+        if paths := [p for p in found if p.suffix == suffix]: step(tally, paths)
+
+STEPS = dict(package=regenerate, notebooks=notebooks, pages=pages, programs=programs, results=readme)
+
+def main(names):
     tally = Tally()
-    for title, step in (('package', regenerate), ('notebooks', notebooks), ('pages', pages), ('programs', programs), ('results', readme)):
-        print(f'\n== {title}', flush=True)
-        started = time.time()
-        step(tally)
-        print(f'   {time.time() - started:.0f} s', flush=True)
+    with warm(*HEAVY):
+        for title in names or STEPS:
+            print(f'\n== {title}', flush=True)
+            started = time.time()
+            (STEPS | dict(quick=quick))[title](tally)
+            print(f'   {time.time() - started:.0f} s', flush=True)
+    used = sum(getattr(resource.getrusage(who), t) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) for t in ('ru_utime', 'ru_stime'))
     if tally.failed: print('\nfailed: ' + ', '.join(tally.failed))
-    print(f'\n{time.time() - tally.started:.0f} seconds')
+    print(f'\n{time.time() - tally.started:.0f} seconds, {used/60:.1f} processor minutes')
     print(f'{tally.passed} passed, {len(tally.failed)} failed' + (f', {tally.skipped} skipped' if tally.skipped else ''))
     sys.exit(bool(tally.failed))
 
-if __name__ == '__main__': notebook(sys.argv[1]) if len(sys.argv) > 1 else main()
+if __name__ == '__main__':
+    words = sys.argv[1:]
+    if unknown := [w for w in words if w not in (*STEPS, 'quick', '--keep') and not w.endswith('.ipynb')]: sys.exit(f'No step is called {unknown[0]!r}.\n{__doc__}')
+    alone = [w for w in words if w.endswith('.ipynb')]
+    for path in alone: notebook(path, '--keep' in words)
+    if not alone: main(words)

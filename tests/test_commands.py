@@ -7,6 +7,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+from ffd_repro.base.warm import ADDRESS, PYTHON
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -16,14 +17,18 @@ def commands():
     config.read(ROOT/'settings.ini', encoding='utf-8')
     return sorted(line.split('=')[0] for line in config['DEFAULT']['console_scripts'].split())
 
-def ffd(*words, **env):
-    return subprocess.run([BIN/words[0], *words[1:]], capture_output=True, text=True, cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ | env, timeout=300)
+def ffd(*words, **env): # a fork of the gate's process, where one is kept
+    return subprocess.run([*PYTHON, BIN/words[0], *words[1:]], capture_output=True, text=True, cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ | env, timeout=300)
 
 @pytest.mark.parametrize('command', commands())
 def test_help_is_for_newcomers(command):
     done = ffd(command, '--help')
     assert done.returncode == 0 and len(done.stdout) > 150, done.stderr
     assert 'default' in done.stdout or command in ('ffd_list', 'ffd_page')
+
+def test_a_command_needs_no_warm_process():
+    done = subprocess.run([BIN/'ffd_list', 'detectors'], capture_output=True, text=True, cwd=ROOT, env={k: v for k, v in os.environ.items() if k != ADDRESS})
+    assert done.returncode == 0 and 'ldfnet' in done.stdout, done.stderr
 
 @pytest.mark.parametrize('words, expected', [
     (('ffd_page', 'ldfnet/table-33'), 'did you mean'),

@@ -1,0 +1,67 @@
+"""Commands as forks of a warm process: as far as a caller can see, each is a python of its own."""
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from ffd_repro.base.warm import ADDRESS, PYTHON, warm
+
+@pytest.fixture(scope='module')
+def server():
+    with warm('json'): yield os.environ[ADDRESS]
+
+def start(text, *words, **more): return subprocess.Popen([*PYTHON, '-c', text, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+def gone(pid, within=10):
+    "Whether a process ends soon."
+    for _ in range(100*within):
+        try: ended = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'Z'
+        except FileNotFoundError: ended = True
+        if ended: return True
+        time.sleep(.01)
+
+def test_a_command_is_a_fork_with_its_callers_surroundings(server, tmp_path):
+    text = 'import json, os, sys; print(os.getcwd(), os.environ["FFD_TEST"], sys.argv, "json" in sys.modules, __name__); print("bad", file=sys.stderr); sys.exit(7)'
+    command = start(text, 'a word', cwd=tmp_path, env=os.environ | dict(FFD_TEST='here'))
+    out, err = command.communicate()
+    assert (out, err, command.returncode) == (f"{tmp_path} here ['-c', 'a word'] True __main__\n", 'bad\n', 7)
+
+def test_files_modules_and_errors(server, tmp_path):
+    (tmp_path/'beside.py').write_text('word = "found"')
+    (tmp_path/'program.py').write_text('import beside, sys; print(beside.word, __name__, sys.argv[1:]); raise ValueError("no")')
+    done = subprocess.run([*PYTHON, tmp_path/'program.py', '--option'], capture_output=True, text=True)
+    assert done.stdout == "found __main__ ['--option']\n" and 'ValueError: no' in done.stderr and done.returncode == 1
+    assert subprocess.run([*PYTHON, '-m', 'json.tool'], input='{"a":1}', capture_output=True, text=True).stdout == '{\n    "a": 1\n}\n'
+
+def test_random_streams_differ(server):
+    drawn = [start('import random; print(random.random())').communicate()[0] for _ in range(2)]
+    assert drawn[0] != drawn[1]
+
+@pytest.mark.parametrize('number, status', [(signal.SIGINT, 130), (signal.SIGTERM, 128 + signal.SIGTERM)])
+def test_signals_reach_the_command(server, number, status):
+    command = start('import time; print("ready", flush=True); time.sleep(60)')
+    command.stdout.readline()
+    command.send_signal(number)
+    assert command.wait(10) == status
+
+def test_a_killed_client_takes_its_command_and_its_workers_along(server):
+    text = 'import os, subprocess, sys; w = subprocess.Popen(["sleep", "60"]); print(os.getpid(), w.pid, flush=True); w.wait()'
+    command = start(text)
+    pids = command.stdout.readline().split()
+    command.kill()
+    assert all(gone(pid) for pid in pids)
+
+def test_another_number_of_threads_gets_a_python_of_its_own(server):
+    text = 'import os; print(os.getppid())'
+    other = start(text, env=os.environ | dict(OMP_NUM_THREADS='3'))
+    assert int(other.communicate()[0]) == os.getpid() # started by us: the words were handed to python itself
+    assert int(start(text).communicate()[0]) != os.getpid()
+
+def test_commands_end_with_their_server():
+    with warm():
+        command = start('import os, time; print(os.getpid(), flush=True); time.sleep(60)')
+        pid = command.stdout.readline().strip()
+    assert gone(pid) and command.wait(10)
+    assert start('print(1)').communicate()[0] == '1\n'
