@@ -36,7 +36,7 @@ def opened(root, path:str # the photograph, below `root`
 
 # %% ../../nbs/35_drawn/photo_album.ipynb #5b9658f5
 def photo_landmarks(pixels:np.ndarray # uint8 [H,W,3]
-              )->np.ndarray|None: # [68,2], or None where no face is seen
+                   )->np.ndarray|None: # [68,2], or None where no face is seen
     "The landmarks of the largest face. No dlib is a `MissingExtra`."
     box = pick(dlib_faces(pixels))
     return None if box is None else dlib_landmarks(pixels, box)
@@ -60,7 +60,7 @@ def bareness(pixels:np.ndarray,   # uint8 [H,W,3]
 
 # %% ../../nbs/35_drawn/photo_album.ipynb #0a0e238a
 def photo_facts(root, path:str, find:Callable # pixels -> [68,2] or None
-          )->dict: # path, size, and landmarks and facts or `why` there are none
+               )->dict: # path, size, and landmarks and facts or `why` there are none
     "What is written down about one photograph."
     row = dict(path=path, size=(Path(root)/path).stat().st_size)
     try: pixels = opened(root, path)
@@ -121,9 +121,9 @@ class Donors(NamedTuple):
     bare:np.ndarray   # share of bare skin
 
 def nearest_donor(gallery:Donors, index:int, # of the target
-            *keys,                      # of the draw
-            among:int=50                # candidates. not stated: chosen because more would lend the same few faces to everybody
-           )->int|None:                 # index of the donor; None where there is nobody else
+                  *keys,                      # of the draw
+                  among:int=50                # candidates. not stated: chosen because more would lend the same few faces to everybody
+                 )->int|None:                 # index of the donor; None where there is nobody else
     "The photograph of somebody else whose landmarks fit best, among some drawn at random."
     g = gallery
     other = (g.person != g.person[index])&(g.part == g.part[index])

@@ -66,7 +66,7 @@ class Job(NamedTuple):
     forgeries:tuple # (method, donor's entry or None)
 
 def donors_of(table:pd.DataFrame # path, person, split, landmarks, grey, bare
-              )->Donors:
+             )->Donors:
     "All photographs as donors."
     marks = np.stack(table.landmarks)
     width = np.linalg.norm(marks[:, 0] - marks[:, 16], axis=1)
@@ -216,7 +216,7 @@ def forge(root, out,          # of the photographs (`lfw.photographs`); where th
 
 # %% ../../nbs/35_drawn/photo_corpus.ipynb #e31df2ed
 def summary(tree:Path # from `forge`
-        )->str:
+           )->str:
     "What was made and what was left out, in a few lines."
     mark, left = json.loads((tree/FOLDER.done).read_text()), pd.read_csv(tree/'skipped.csv', keep_default_na=False)
     kinds = '; '.join(f'{why} ({n})' for why, n in left.why.value_counts().items())

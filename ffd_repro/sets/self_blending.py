@@ -91,7 +91,7 @@ def blend_crops(target, at,     # uint8 [S,S,3] and its landmarks [68,2]
                 how:Put|None=None # drawn at random when None
                )->tuple[np.ndarray, np.ndarray]: # uint8 [S,S,3] and alpha, float32 [S,S]
     "The target with the donor's face under the distorted hull of its landmarks."
-    draw, side = rng('blended', *keys), len(target)
+    draw, side = rng('glued', *keys), len(target)
     step = np.round((at - points)[17:].mean(0)).astype(int)
     known = moved_by(np.full((side, side), 255, np.uint8) if within is None else within, step)
     alpha = np.zeros((side, side), np.float32)
