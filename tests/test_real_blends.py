@@ -8,7 +8,7 @@ from ffd_repro.base.errors import BadSetting
 from ffd_repro.base.paths import digest
 from ffd_repro.base.registry import load
 from ffd_repro.faces.landmarks import has_marks, marks
-from ffd_repro.reproduce import real_blends as rb
+from ffd_repro.evidence import real_blends as rb
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 PHOTOS, FAKES = DATA/'real_faces', DATA/'fake_faces'

@@ -55,6 +55,11 @@ class Metric:
         "What a value is multiplied with so that more is better."
         return 1 if self.better == 'higher' else -1
 
+    @property
+    def scale(self)->int: # 100 where it is shown in percent
+        "What a value is multiplied with where it is drawn."
+        return 100 if self.percent else 1
+
 # %% ../../nbs/00_base/metrics.ipynb #3b0bac18
 BARE = dict(digits=4, percent=False) # a fraction that is shown as it is
 METRICS = {m.name: m for m in [

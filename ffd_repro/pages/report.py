@@ -18,18 +18,21 @@ from ..base.errors import FFDError
 from ..base.paths import atomic, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import load, targets
-from ..claims.compare import compare, headline, markdown_table, relations_table, write_comparison
+from ..claims.compare import compare, relations_table
 from ..claims.names import PAPERS
 from ..claims.reported import reported
-from ..evidence.embedded import look_of
-from ..evidence.evidence import few_trainings, read_rows
+from ..claims.relations import relations_of
+from ..evidence.rows import read_rows
+from ..evidence.sources import few_trainings, lookup
+from .ledger import headline, markdown_table, write_comparison
 from .tables import data_of
 
 # %% ../../nbs/95_pages/report.ipynb #bdfb4d3f
 def ledger(profile:str)->tuple[pd.DataFrame,pd.DataFrame]: # numbers, claims
     "Every printed number and every claim, with what a profile measured."
     rows = read_rows(profile)
-    return compare(reported(), rows), relations_table(look_of(profile), data_of(rows) or 'stand-in', few=lambda key: few_trainings(key, profile))
+    claims = relations_table(lookup(profile), data_of(rows) or 'stand-in', few=few_trainings(profile))
+    return compare(reported(), rows), claims
 
 # %% ../../nbs/95_pages/report.ipynb #f5366fad
 def faces_table(profile:str)->pd.DataFrame: # one row a view and state of the corpus
@@ -56,7 +59,7 @@ def summary_block(numbers:pd.DataFrame, claims:pd.DataFrame, profile:str)->str:
 
 def targets_block()->str:
     "Every declared table and figure."
-    rows = [(f'`{key}`', PAPERS.get(t.paper, {}).get('short', 'ours'), t.title, len(t.relations)) for key, t in targets.items()]
+    rows = [(f'`{key}`', PAPERS.get(t.paper, {}).get('short', 'ours'), t.title, len(relations_of(key))) for key, t in targets.items()]
     return markdown_table(pd.DataFrame(rows, columns=['target', 'paper', 'what', 'claims']))
 
 # %% ../../nbs/95_pages/report.ipynb #77295254
