@@ -48,7 +48,8 @@ class Metric:
 
     def __post_init__(self):
         lookup('source of a metric', self.source, SOURCES)
-        if self.better not in ('higher', 'lower'): raise BadSetting(f'The metric {self.name} is better {self.better!r}.', fix="say 'higher' or 'lower'")
+        if self.better not in ('higher', 'lower'): raise BadSetting(f'The metric {self.name} is better {self.better!r}.',
+            fix="say 'higher' or 'lower'")
 
     @property
     def sign(self)->int: # 1 where more is better, -1 where less is
@@ -82,7 +83,8 @@ METRICS = {m.name: m for m in [
     Metric(name='map_inside', display='shallow feature maps inside the true mask', source='value'),
     Metric(name='silhouette', display='silhouette of real and fake', source='value', lowest=-1., **BARE),
     Metric(name='knn_purity', display='neighbours of the same class', source='value'),
-    Metric(name='nt_distance', display="distance of NeuralTextures to real, of the other fakes'", source='value', highest=float('inf'), **BARE),
+    Metric(name='nt_distance', display="distance of NeuralTextures to real, of the other fakes'", source='value', highest=float('inf'),
+    **BARE),
     Metric(name='amplitude_gain', display='residual energy of patches over that of the whole', source='pair', unit='ratio',
            highest=float('inf'), percent=False, difference='+.4g'),
     Metric(name='touched', display='share of patches that differ', source='pair', digits=3, percent=False, difference='+.4g'),

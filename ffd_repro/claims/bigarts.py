@@ -22,15 +22,22 @@ from ..sets.regions import extrinsic
 # %% ../../nbs/85_claims/bigarts.ipynb #942cc736
 DEPARTURES = (
     ('losses without a minus sign', 'binary cross-entropy', 'as printed they reward errors (E-BIG1)'),
-    ('threshold γ, dilation and erosion, ranges of the affine distortion not given', 'as the pages of the masks and of the blending say', 'a choice had to be made (E-BIG16)'),
-    ('validation videos drawn from the training list, 8:2 as it is said', 'people held out of the training list', 'no face of one person lies in both parts (E-BIG4)'),
+    ('threshold γ, dilation and erosion, ranges of the affine distortion not given', 'as the pages of the masks and of the blending say',
+    'a choice had to be made (E-BIG16)'),
+    ('validation videos drawn from the training list, 8:2 as it is said', 'people held out of the training list',
+    'no face of one person lies in both parts (E-BIG4)'),
     ('740 + 140 + 140 videos of FF++', "the corpus's official lists, 720 + 140 + 140", 'the printed ones add up to 1020 of 1000 (E-BIG3)'),
-    ('1200 epochs, cosine with a period of 40 of them', 'the recipe of the profile', 'what an epoch is, is not said; 1200 over all frames are not feasible (E-BIG5)'),
-    ('ResNet-18', 'below 128 pixels a quarter of its channels behind a stem that halves nothing', 'the usual one, begun at random, learns little from 64 pixels'),
-    ('MTCNN faces at 256×256, every tenth frame of a video', 'faces, side and sampling of the profile', 'size of the work; the same faces for all detectors'),
+    ('1200 epochs, cosine with a period of 40 of them', 'the recipe of the profile',
+    'what an epoch is, is not said; 1200 over all frames are not feasible (E-BIG5)'),
+    ('ResNet-18', 'below 128 pixels a quarter of its channels behind a stem that halves nothing',
+    'the usual one, begun at random, learns little from 64 pixels'),
+    ('MTCNN faces at 256×256, every tenth frame of a video', 'faces, side and sampling of the profile',
+    'size of the work; the same faces for all detectors'),
     ('test lists of FF++ and WildDeepfake', 'a corpus that nothing was trained on is tested whole', 'more videos, narrower intervals'),
-    ('baselines by their released codes, Face X-ray as the own net without its intrinsic branch', 'all built and trained here', 'rows must be comparable (E-BIG13)'),
-    ('shares of real and fake test faces as the corpora have them', 'as many real faces as fakes', 'accuracy, precision and F1 depend on the share'),
+    ('baselines by their released codes, Face X-ray as the own net without its intrinsic branch', 'all built and trained here',
+    'rows must be comparable (E-BIG13)'),
+    ('shares of real and fake test faces as the corpora have them', 'as many real faces as fakes',
+    'accuracy, precision and F1 depend on the share'),
     ('one training, seed not stated', 'one seed, in the small profile three', 'one training does not tell a difference from luck'))
 
 # %% ../../nbs/85_claims/bigarts.ipynb #095e28fb
@@ -52,8 +59,10 @@ SEVEN = 'Avg(7 sets)' # the last column of Tables 1, 4, 5 and 6
 # %% ../../nbs/85_claims/bigarts.ipynb #25ffeea9
 PARTS = dict(eye='eyes', nose='nose', mouth='mouth', lower='lower', upper='upper', left='left', right='right') # printed: what is forged
 CRF = (5, 10, 15, 20, 25, 30)
-# not stated: chosen because the ends of the printed axes and the scale 0.4 are spoken of, and a blur of 3×3 pixels below 0.25 changes nothing
-CURVES = dict(JPEG=(100, 90, 80, 70, 60), blur=(0, .3, .4, .5), scale=(1, .7, .4, .2, .1), noise=(0, .1, .25, .5), noise255=(0, .1, .25, .5))
+# not stated: chosen because the ends of the printed axes and the scale 0.4 are spoken of,
+# and a blur of 3×3 pixels below 0.25 changes nothing
+CURVES = dict(JPEG=(100, 90, 80, 70, 60), blur=(0, .3, .4, .5), scale=(1, .7, .4, .2, .1), noise=(0, .1, .25, .5),
+    noise255=(0, .1, .25, .5))
 TREATMENT = dict(JPEG='jpeg', scale='resize') # where the name differs
 UNTREATED = dict(JPEG=100, blur=0, scale=1, noise=0, noise255=0)
 
@@ -96,7 +105,8 @@ TABLES = (
 
 # %% ../../nbs/85_claims/bigarts.ipynb #170a2bc7
 NO_UNIT = (('noise without a unit', 'both readings, of values in 0 … 1 and in 0 … 255', 'a flat curve fits the second only (E-BIG14)'),)
-PANELS = {'a': ('JPEG', 'JPEG compression'), 'b': ('blur', 'Gaussian blur of 3×3 pixels'), 'c': ('scale', 'Faces shrunk and enlarged again'),
+PANELS = {'a': ('JPEG', 'JPEG compression'), 'b': ('blur', 'Gaussian blur of 3×3 pixels'),
+    'c': ('scale', 'Faces shrunk and enlarged again'),
           'd': ('noise', 'Additive Gaussian noise')}
 FIGURES = (
     target('figure-4', 'blend_gallery', 'How (Real, Real) and (Fake, Real) faces are made', views=same(CELEB), figure='making',
@@ -110,8 +120,10 @@ FIGURES = (
     target('figure-7', 'mask_gallery', 'Predicted intrinsic and extrinsic masks',
            methods=BIG, views=same(CELEB), metrics=('IoU', 'pixel_AUC', 'pixel_AP', 'boundary_F'), level='frame',
            conditions=dict(M_In=Condition(), M_Ex=Condition()),
-           note="Measured on fake faces, against masks made by the paper's rule from the difference to the original, at a threshold of 0.5."),
-    target('figure-8', 'blend_gallery', 'How partly forged faces are made', views=same(CELEB), conditions=OF_PARTS, figure='parts', note='No training.'),
+           note="Measured on fake faces, against masks made by the paper's rule from the difference to the original, at a threshold of "
+                "0.5."),
+    target('figure-8', 'blend_gallery', 'How partly forged faces are made', views=same(CELEB), conditions=OF_PARTS, figure='parts',
+    note='No training.'),
     *(target(f'figure-9{panel}', 'robustness_curve', title, methods=BIG, views=views_of(CELEB, *SETS), metrics=('AUC',),
              conditions=curve(axis) | (curve('noise255') if axis == 'noise' else {}), more=DFD + (NO_UNIT if axis == 'noise' else ()),
              note=('Curves without printed numbers, on "all datasets": the seven of Table 1. '
@@ -157,7 +169,8 @@ def _(m): return [at(m, x, CELEB) > best_of(at(m, x, d) for d in SETS[:-1]) for 
 def _(m):
     two, four = cells('bigarts', 'table-2'), cells('bigarts', 'table-4')
     by = [beats(k, at(two, 'xception', CELEB, metric=k), at(two, 'meso_inception4', CELEB, metric=k)) for k in SCORES]
-    return [at(m, 'xception', CELEB) > at(m, 'meso_inception4', CELEB), *by, at(four, 'xception', DEEPFAKES, DEEPFAKES) > at(four, 'meso_inception4', DEEPFAKES, DEEPFAKES)]
+    return [at(m, 'xception', CELEB) > at(m, 'meso_inception4', CELEB), *by,
+        at(four, 'xception', DEEPFAKES, DEEPFAKES) > at(four, 'meso_inception4', DEEPFAKES, DEEPFAKES)]
 
 # %% ../../nbs/85_claims/bigarts.ipynb #e4fdf3c1
 @relation('BIG-05', 'bigarts/table-1', 'Face X-ray, GSRM and RFM are better on average than the data-driven detectors', 'Sec. 4.2')
@@ -166,13 +179,17 @@ def _(m): return [seven(m, a) > seven(m, b) for a in NEWER for b in DATA_DRIVEN]
 @relation('BIG-06', 'bigarts/table-1', 'Networks and data-driven detectors fail most on the better half of DF-TIMIT', 'Sec. 4.2')
 def _(m): return [at(m, x, TIMIT[1]) < worst_of(at(m, x, d) for d in SETS if d != TIMIT[1]) for x in NETWORKS + DATA_DRIVEN]
 
-@relation('BIG-07', 'bigarts/table-1', 'The better half of DF-TIMIT is harder than the other, for every method', 'Tables 1 and 4', stated=False)
-def _(m): return [at(of, x, TIMIT[1], train) < at(of, x, TIMIT[0], train) for of, train in ((m, CELEB), (cells('bigarts', 'table-4'), DEEPFAKES)) for x in ROWS]
+@relation('BIG-07', 'bigarts/table-1', 'The better half of DF-TIMIT is harder than the other, for every method', 'Tables 1 and 4',
+    stated=False)
+def _(m): return [at(of, x, TIMIT[1], train) < at(of, x, TIMIT[0], train)
+    for of, train in ((m, CELEB), (cells('bigarts', 'table-4'), DEEPFAKES)) for x in ROWS]
 
-@relation('BIG-25', 'bigarts/table-1', 'Its Face X-ray is BiG-Arts with the extrinsic branch only: the rows are the same', 'Table 1, Table 6, Sec. 4.2')
+@relation('BIG-25', 'bigarts/table-1', 'Its Face X-ray is BiG-Arts with the extrinsic branch only: the rows are the same',
+    'Table 1, Table 6, Sec. 4.2')
 def _(m):
     six = cells('bigarts', 'table-6')
-    return [near(at(m, 'face_xray', d), at(six, 'bigarts', d, setting='m_ex'), 0) for d in SETS] + [near(seven(m, 'face_xray'), seven(six, setting='m_ex'), 0)]
+    return [near(at(m, 'face_xray', d), at(six, 'bigarts', d, setting='m_ex'), 0)
+        for d in SETS] + [near(seven(m, 'face_xray'), seven(six, setting='m_ex'), 0)]
 
 # %% ../../nbs/85_claims/bigarts.ipynb #47275497
 def within(m, metric:str, other): # a comparison
@@ -184,7 +201,8 @@ def best_other(m, metric:str): # of a metric where less may be better
     best = best_of if metric_of(metric).sign > 0 else worst_of
     return best((at(m, x, CELEB, metric=metric) for x in OTHERS), available=True)
 
-@relation('BIG-08', 'bigarts/table-2', 'Within Celeb-DF BiG-Arts is better than its backbone, ResNet-18, in every metric', 'Table 2, abstract')
+@relation('BIG-08', 'bigarts/table-2', 'Within Celeb-DF BiG-Arts is better than its backbone, ResNet-18, in every metric',
+    'Table 2, abstract')
 def _(m): return [within(m, k, at(m, 'resnet18', CELEB, metric=k)) for k in SCORES]
 
 @relation('BIG-09', 'bigarts/table-2', 'Within Celeb-DF BiG-Arts is the best in every metric', 'Table 2', stated=False)
@@ -214,7 +232,8 @@ def _(m): return seven(m, train=DEEPFAKES) > rivals(seven(m, x, DEEPFAKES) for x
 @relation('BIG-14', 'bigarts/table-5', 'On average: no augmentation, (Real, Real), (Fake, Real), all, in ascending order', 'Table 5')
 def _(m): return steps(*(seven(m, setting=s) for s in AUGMENTED))
 
-@relation('BIG-15', 'bigarts/table-6', 'On average: no branch, the intrinsic one, the extrinsic one, both, in ascending order', 'Table 6, Sec. 4.3')
+@relation('BIG-15', 'bigarts/table-6', 'On average: no branch, the intrinsic one, the extrinsic one, both, in ascending order',
+    'Table 6, Sec. 4.3')
 def _(m): return steps(*(seven(m, setting=s) for s in BRANCHES))
 
 @relation('BIG-16', 'bigarts/table-6', 'Both branches are better than every other setting, on every test', 'Sec. 4.3')
@@ -251,12 +270,15 @@ def mean_lost(m, tests, axis:str, value): return mean(lost(m, d, axis, value) fo
 
 STABLE = (CELEB, 'UADFV', DEEPFAKES)
 
-@relation('BIG-21', 'bigarts/figure-9a', 'JPEG at quality 60 costs little on Celeb-DF, UADFV and FF++, on average at most three points, and more on the other corpora', 'Fig. 9a, Sec. 5')
+@relation('BIG-21', 'bigarts/figure-9a',
+    'JPEG at quality 60 costs little on Celeb-DF, UADFV and FF++, on average at most three points, and more on the other corpora',
+    'Fig. 9a, Sec. 5')
 def _(m):
     unstable = [d for d in SETS if d not in STABLE]
     return [mean_lost(m, STABLE, 'JPEG', 60) <= SLIGHT, mean_lost(m, unstable, 'JPEG', 60) > SLIGHT]
 
-@relation('BIG-22', 'bigarts/figure-9b', 'Blur lowers the AUC steadily and by little: at most three points on any corpus', 'Fig. 9b, Sec. 5')
+@relation('BIG-22', 'bigarts/figure-9b', 'Blur lowers the AUC steadily and by little: at most three points on any corpus',
+    'Fig. 9b, Sec. 5')
 def _(m):
     by = [mean_lost(m, SETS, 'blur', v) for v in CURVES['blur'][1:]]
     return [by[0] >= 0] + [more >= less for less, more in zip(by, by[1:])] + [lost(m, d, 'blur', .5) <= SLIGHT for d in SETS]
@@ -270,7 +292,8 @@ def _(m): return [near(laundered(m, d, 'noise255', 0), laundered(m, d, 'noise255
 # %% ../../nbs/85_claims/bigarts.ipynb #3779702e
 WELL = dict(IoU=.5, pixel_AUC=.9) # not stated: chosen because half of the union is the usual threshold of a found object
 
-@relation('BIG-26', 'bigarts/figure-6', 'Mean Grad-CAM differs between real and fake faces, more than within each of them', 'Fig. 6, Sec. 4.2')
+@relation('BIG-26', 'bigarts/figure-6', 'Mean Grad-CAM differs between real and fake faces, more than within each of them',
+    'Fig. 6, Sec. 4.2')
 def _(m): return [m('cam_distance', test=d, train=CELEB, condition='excess') > 0 for d in (*SETS, WILD)]
 
 @relation('BIG-27', 'bigarts/figure-7', 'Both masks are located well', 'Fig. 7, Sec. 4.2')

@@ -29,7 +29,8 @@ def summary(rows:pd.DataFrame # of one key, profile and source of faces; columns
     value = of.value if len(total) else rows.value.mean()
     ends = (of.lo, of.hi) if len(total) else (rows.lo.min(), rows.hi.max())
     status = 'stale' if 'stale' in set(rows.status) else of.status
-    return dict(zip(OURS, (*map(float, (value, *ends)), of.profile, of.data, ' '.join(sorted(set(singles.seed.astype(str)) - {''})), float(of.n), of.run, status)), note=of.note)
+    return dict(zip(OURS, (*map(float, (value, *ends)), of.profile, of.data, ' '.join(sorted(set(singles.seed.astype(str)) - {''})),
+        float(of.n), of.run, status)), note=of.note)
 
 # %% ../../nbs/85_claims/compare.ipynb #034ab6be
 def measured(ours:pd.DataFrame # columns of `REPRODUCED`, of any profiles
@@ -62,7 +63,8 @@ def judge_size(row, ours:float)->tuple[str,str]: # verdict, why
     off, tolerance = abs(ours - row.value), metric_of(row.metric).tolerance
     if off <= half_unit(row): return 'match', 'to the last printed digit'
     if off <= tolerance*row.value: return 'match', f'within {100*tolerance:g} %'
-    return 'differs', target_of(row).explained.get((row.method, row.metric), f'{100*(ours/row.value - 1):+.1f} %, and no explanation is on record')
+    return 'differs', target_of(row).explained.get((row.method, row.metric),
+        f'{100*(ours/row.value - 1):+.1f} %, and no explanation is on record')
 
 # %% ../../nbs/85_claims/compare.ipynb #c6db66c4
 def judge_score(row, s:dict # of `summary`
@@ -72,7 +74,8 @@ def judge_score(row, s:dict # of `summary`
     if s['data'] != 'real': return 'not comparable', 'stand-in faces: used for relations only'
     if not np.isfinite([s['lo'], s['hi']]).all(): return 'not comparable', 'our number has no interval'
     inside = s['lo'] - half_unit(row) <= row.value <= s['hi'] + half_unit(row)
-    return ('match', 'the printed value lies in our interval') if inside else ('differs', f'the printed value lies {"above" if row.value > s["hi"] else "below"} our interval')
+    return ('match', 'the printed value lies in our interval') if inside else ('differs',
+        f'the printed value lies {"above" if row.value > s["hi"] else "below"} our interval')
 
 # %% ../../nbs/85_claims/compare.ipynb #12639423
 NO_OURS = dict(zip(OURS, [np.nan]*3 + ['']*3 + [np.nan, '', '']), note='')
@@ -132,14 +135,16 @@ def reading(ours, # a judgement on our replicates
             'not run': f'Missing here: {", ".join(missing)}; {so_far}; {there}.'}[ours.verdict]
 
 # %% ../../nbs/85_claims/compare.ipynb #a8863ce4
-CLAIMS = ['claim', 'target', 'text', 'source', 'stated', 'paper', 'paper_k', 'paper_n', 'ours', 'holds', 'fails', 'undecided', 'not_run', 'n', 'verdict', 'effect', 'lo', 'hi', 'worst', 'reading']
+CLAIMS = ['claim', 'target', 'text', 'source', 'stated', 'paper', 'paper_k', 'paper_n', 'ours', 'holds', 'fails', 'undecided', 'not_run',
+    'n', 'verdict', 'effect', 'lo', 'hi', 'worst', 'reading']
 
 def claim_row(r, on_paper, on_ours, data:str, few=never)->list: # values of CLAIMS
     "One claim, judged on the printed numbers and on ours."
     p, o = judge(r, on_paper), judge(r, on_ours, data, few)
     w, seen = o.worst, p.n - p.of('not run')
     ends = (w.effect, w.lo, w.hi) if w else (np.nan,)*3
-    return [r.name, r.target, r.claim, r.source, 'stated' if r.stated else 'derived', on_printed(p), p.k, seen, tally(o), *(o.of(s) for s in ('holds', 'fails', 'undecided', 'not run')), o.n, o.verdict,
+    return [r.name, r.target, r.claim, r.source, 'stated' if r.stated else 'derived', on_printed(p), p.k, seen, tally(o),
+        *(o.of(s) for s in ('holds', 'fails', 'undecided', 'not run')), o.n, o.verdict,
             *ends, effect_text(o), reading(o, on_printed(p))]
 
 def relations_table(replicates, # our row key -> replicates, a number, or None
@@ -149,4 +154,5 @@ def relations_table(replicates, # our row key -> replicates, a number, or None
                    )->pd.DataFrame: # columns of CLAIMS
     "Every claim with both judgements."
     on_paper = printed_values(reported()).get
-    return pd.DataFrame([claim_row(relations[n], on_paper, here(replicates), data, here(few)) for n in (relations if names is None else names)], columns=CLAIMS)
+    return pd.DataFrame([claim_row(relations[n], on_paper, here(replicates), data, here(few))
+        for n in (relations if names is None else names)], columns=CLAIMS)

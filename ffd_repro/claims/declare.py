@@ -30,7 +30,8 @@ def own(method:str, *settings)->tuple: # of (method, setting)
     return tuple((method, s) for s in settings)
 
 # %% ../../nbs/85_claims/declare.ipynb #ea8c1fe8
-def declare(paper:str, departures:tuple, item:str, kind:str, title:str, more:tuple=(), **facts)->Target: # more: departures of this item alone
+def declare(paper:str, departures:tuple, item:str, kind:str, title:str, more:tuple=(),
+    **facts)->Target: # more: departures of this item alone
     "Register a table or figure of a paper as a target; the departures are those of the paper where there are methods."
     departures = departures + tuple(more) if facts.get('methods') else tuple(more)
     return targets.register(Target(key=f'{paper}/{item}', kind=kind, title=title, departures=departures, **facts))
@@ -40,4 +41,5 @@ def paper_targets(paper:str, departures:tuple, **usual): # a function (item, kin
     return partial(declare, paper, departures, **usual)
 
 # %% ../../nbs/85_claims/declare.ipynb #dc6c6827
-drawings = Registry('what a net draws') # detector -> function: its Prediction, masks uint8 [N, S, S] -> name -> (logits [N, 1, h, w], truth uint8 [N, h', w'])
+# detector -> function of its Prediction and of masks, uint8 [N, S, S]: name -> (logits [N, 1, h, w], truth uint8 [N, h', w'])
+drawings = Registry('what a net draws')

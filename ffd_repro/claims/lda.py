@@ -18,17 +18,24 @@ from .terms import Term, best_of, chain, first_of, rivals, share, span, steps, w
 # %% ../../nbs/85_claims/lda.ipynb #b5514c01
 DEPARTURES = (
     ('split not stated; 140 + 140 test videos in Table IV', "the corpus's official lists", 'the count fits them (E-LDA11)'),
-    ('398×398 for the backbone, 224×224 for the attention', 'as printed in the profile paper; in the smaller ones the side whose shallow maps are a multiple of the attention grid, as 398 is', 'two CPU cores; the property the paper rests on is kept (E-LDA16)'),
-    ('attention started from a pre-trained ViT-B/16', 'from scratch, unless pre-trained weights are asked for', 'only its first layer or layers can be inside the printed size (E-LDA5)'),
-    ('20 epochs, every frame of a video may be used', 'the recipe and the sampling of the profile', 'size of the work; frames a video are not stated'),
-    ('baselines quoted from the literature or trained by unstated recipes', 'all trained here on the same faces, at the same side', 'rows must be comparable (E-LDA8, E-LDA13)'),
+    ('398×398 for the backbone, 224×224 for the attention',
+    'as printed in the profile paper; in the smaller ones the side whose shallow maps are a multiple of the attention grid, as 398 is',
+    'two CPU cores; the property the paper rests on is kept (E-LDA16)'),
+    ('attention started from a pre-trained ViT-B/16', 'from scratch, unless pre-trained weights are asked for',
+    'only its first layer or layers can be inside the printed size (E-LDA5)'),
+    ('20 epochs, every frame of a video may be used', 'the recipe and the sampling of the profile',
+    'size of the work; frames a video are not stated'),
+    ('baselines quoted from the literature or trained by unstated recipes', 'all trained here on the same faces, at the same side',
+    'rows must be comparable (E-LDA8, E-LDA13)'),
     ('one training, seed not stated', 'one seed, in the small profile three', 'one training does not tell a difference from luck'))
 
 # %% ../../nbs/85_claims/lda.ipynb #7261084b
 PRINTED = {
-    'table-1': dict(ACC='steg_features cozzolino bayar mesonet xception efficientnet_b4 madd f3net m2tr'.split(), AUC='face_xray two_branch xception efficientnet_b4 madd f3net m2tr'.split()),
+    'table-1': dict(ACC='steg_features cozzolino bayar mesonet xception efficientnet_b4 madd f3net m2tr'.split(),
+    AUC='face_xray two_branch xception efficientnet_b4 madd f3net m2tr'.split()),
     'table-2': dict(ACC='i3d c3d facenet_lstm hu xception fakecatcher xceptemporal'.split(), AUC='mesonet i3d c3d hu xception'.split()),
-    'table-3': dict(ACC='steg_features cozzolino rahmouni bayar c3d hu mesonet xception spsl fakecatcher'.split(), AUC='c3d hu xception spsl'.split()),
+    'table-3': dict(ACC='steg_features cozzolino rahmouni bayar c3d hu mesonet xception spsl fakecatcher'.split(),
+    AUC='c3d hu xception spsl'.split()),
     'table-4': dict.fromkeys(('ACC', 'AUC'), ['xception', 'f3net', 'gsrm', 'madd']),
     'table-6': dict(AUC='two_stream mesonet fwa xception multi_task capsule dsp_fwa two_branch f3net m2tr spsl gsrm madd'.split())}
 QUALITY, KINDS, SCORES = ('FF++-LQ', 'FF++-HQ'), tuple(f'FF++-LQ:{k}' for k in ('DF', 'F2F', 'FS', 'NT')), ('ACC', 'AUC')
@@ -49,25 +56,35 @@ def swept(letter:str, values, usual:int)->dict: # name -> Condition
 
 # %% ../../nbs/85_claims/lda.ipynb #b53f110b
 EXPLAINED = {
-    ('xception', 'params'): 'with one hidden layer of 768 in its head, which our baseline does not have, Xception has the printed 22.38 M exactly (E-LDA3)',
-    ('lda', 'MACs'): ('the design is not printed; the one that meets all three printed parameter counts is 0.5 to 2.4 % below the printed MACs, '
+    ('xception', 'params'): 'with one hidden layer of 768 in its head, which our baseline does not have, Xception has the printed 22.38 M '
+                            'exactly (E-LDA3)',
+    ('lda', 'MACs'): ('the design is not printed; the one that meets all three printed parameter counts is 0.5 to 2.4 % below the printed '
+                      'MACs, '
                       'which do not add up among themselves either (E-LDA5)'),
-    ('madd', 'params'): 'the public net has 32.0 M on Xception and 18.8 M on EfficientNet-B4; 21.00 M is below the backbone that the text names (E-LDA4)',
+    ('madd', 'params'): 'the public net has 32.0 M on Xception and 18.8 M on EfficientNet-B4; 21.00 M is below the backbone that the text '
+                        'names (E-LDA4)',
     ('madd', 'MACs'): 'the public net has 71.4 G MACs on Xception at 398 pixels (E-LDA4)'}
 HIDDEN = (2048*768 + 768 + 768*2 + 2) - (2048*2 + 2) # parameters that the printed Xception has more than the plain one
 REMARKS = dict(
-    Counted=("The rule of LDA's Table VII counts the multiplications of convolutions and linear layers and twice the elements of every batch norm, "
-             'and nothing else: with a hidden layer of 768 in the head, which alone gives the printed 22.38 M parameters, Xception comes out at '
-             '14.60 G exactly (`measures.complexity`). A row *here* without that layer has fewer parameters and practically the same MACs.'),
+    Counted=("The rule of LDA's Table VII counts the multiplications of convolutions and linear layers and twice the elements of every "
+             "batch norm, "
+             'and nothing else: with a hidden layer of 768 in the head, which alone gives the printed 22.38 M parameters, Xception comes '
+             'out at '
+             '14.60 G exactly (`measures.complexity`). A row *here* without that layer has fewer parameters and practically the same '
+             'MACs.'),
     Added="The head does not: here Xception has its plain one, so the hidden layer's parameters are added to it.",
-    Unmatched=('What cannot be matched: the printed Multi-attentional row has fewer parameters than the backbone that the text names for it, '
-               'and its MACs are those of that backbone alone (E-LDA4); the public net has 32.0 M parameters and 71.4 G MACs on Xception at 398 pixels.'))
+    Unmatched=('What cannot be matched: the printed Multi-attentional row has fewer parameters than the backbone that the text names for '
+               'it, '
+               'and its MACs are those of that backbone alone (E-LDA4); the public net has 32.0 M parameters and 71.4 G MACs on Xception '
+               'at 398 pixels.'))
 
 COSTS = target('table-7', 'complexity_table', 'Parameters, multiply-accumulates and accuracy',
     methods=(('xception', 'full'), ('madd', 'full'), *own('lda', 'base', 'spatial', 'temporal', 'full')), views=same('FF++-HQ'),
     metrics=('MACs', 'params', 'ACC'), explained=EXPLAINED, remarks=REMARKS, extra=dict(more_in_first_row=HIDDEN),
-    note=('The flops are MACs (E-LDA2). The Multi-attentional row lies below the backbone that the text names for it and cannot be matched (E-LDA4). '
-          'The printed Xception of 22.38 M parameters has a hidden layer of 768 in its head (E-LDA3); that net is the row *backbone only* here, '
+    note=('The flops are MACs (E-LDA2). The Multi-attentional row lies below the backbone that the text names for it and cannot be '
+          'matched (E-LDA4). '
+          'The printed Xception of 22.38 M parameters has a hidden layer of 768 in its head (E-LDA3); that net is the row *backbone only* '
+          'here, '
           'and Xception keeps its plain head and 20.81 M.'))
 
 # %% ../../nbs/85_claims/lda.ipynb #5b64dd94
@@ -86,9 +103,11 @@ SWEEPS = (
 TABLES = (
     target('table-1', 'score_table', 'FaceForensics++ at strong and light compression',
            methods=full('face_xray', 'xception', 'madd', 'f3net', 'm2tr', 'lda'), views=same(*QUALITY), metrics=SCORES),
-    target('table-2', 'score_table', 'Within Celeb-DF', methods=full('xception', 'lda'), views=same('Celeb-DF'), metrics=SCORES, more=HELD_OUT,
+    target('table-2', 'score_table', 'Within Celeb-DF', methods=full('xception', 'lda'), views=same('Celeb-DF'), metrics=SCORES,
+    more=HELD_OUT,
            note="MesoNet's AUC of 53.6 is a cross-corpus value (E-LDA8); Xception's 89.55 is 90.46 to 90.87 in Table XI (E-LDA9)."),
-    target('table-3', 'score_table', 'The four manipulations, per frame', methods=full('xception', 'lda'), views=same(*KINDS), metrics=SCORES,
+    target('table-3', 'score_table', 'The four manipulations, per frame', methods=full('xception', 'lda'), views=same(*KINDS),
+    metrics=SCORES,
            note='The compression is not stated: c40, by its quoted rows (E-LDA10).'),
     target('table-4', 'score_table', 'The four manipulations, per video',
            methods=full('xception', 'f3net', 'gsrm', 'madd', 'lda'), views=same(*KINDS), metrics=SCORES, level='video', more=MEAN_SCORE,
@@ -118,7 +137,8 @@ def attention(item:str, title:str, kinds, faces, note:str=''):
 
 FIGURES = (
     attention('figure-2', 'Attention maps of both components', MAPS, ('fake',)),
-    figure('figure-7', 'roc_plot', 'ROC curves of Xception and of the spatial-temporal model', methods=full('xception', 'lda'), metrics=('AUC',)),
+    figure('figure-7', 'roc_plot', 'ROC curves of Xception and of the spatial-temporal model', methods=full('xception', 'lda'),
+    metrics=('AUC',)),
     figure('figure-8', 'attention_gallery', 'Attention on faces that were tampered with', methods=full('lda'), metrics=('inside',),
            figure='tampering', conditions={c: Condition() for c in (*TAMPERED, 'trembling mouth')},
            note='The corpus is not named: FF++-HQ. The trembling mouth is ours: a defect that only time shows.'),
@@ -178,7 +198,8 @@ def plain(m, metric:str, **where)->Term:
     "The backbone: ours where there is one, else the row called Xception."
     return first_of(m(metric, setting='base', **where), m(metric, 'xception', **where))
 
-@relation('LDA-10', 'lda/table-5', 'Fine-grained classifiers are worse than LDA: SENet, RA-CNN, MMAL, WS-DAN, LDA in ascending order', 'Table V, Sec. V-B')
+@relation('LDA-10', 'lda/table-5', 'Fine-grained classifiers are worse than LDA: SENet, RA-CNN, MMAL, WS-DAN, LDA in ascending order',
+    'Table V, Sec. V-B')
 def _(m): return steps(*(m('ACC', x, test='FF++-HQ') for x in (*FINE, 'lda')))
 
 def crossed(m, method:str='lda', test:str='Celeb-DF')->Term: return m('AUC', method, train='FF++-HQ+LQ', test=test)
@@ -187,17 +208,22 @@ def crossed(m, method:str='lda', test:str='Celeb-DF')->Term: return m('AUC', met
 def _(m): return share(crossed(m) > crossed(m, x) for x in PRINTED['table-6']['AUC']) > .5
 
 @relation('LDA-12', 'lda/table-6', 'Every method loses from FF++ to Celeb-DF', 'Sec. V-C')
-def _(m): return [crossed(m, x) < crossed(m, x, 'FF++') for x in (*PRINTED['table-6']['AUC'], 'lda') if x != 'gsrm'] # which has no number on FF++
+def _(m): return [crossed(m, x) < crossed(m, x, 'FF++') for x in (*PRINTED['table-6']['AUC'], 'lda')
+    if x != 'gsrm'] # which has no number on FF++
 
 @relation('LDA-13', 'lda/table-6', 'LDA is the best on FF++ itself, and better than its backbone on Celeb-DF', 'Sec. V-C')
-def _(m): return [crossed(m, test='FF++') > best_of((crossed(m, x, 'FF++') for x in PRINTED['table-6']['AUC']), available=True), crossed(m) > crossed(m, 'xception')]
+def _(m): return [crossed(m, test='FF++') > best_of((crossed(m, x, 'FF++') for x in PRINTED['table-6']['AUC']), available=True),
+    crossed(m) > crossed(m, 'xception')]
 
-@relation('LDA-14', 'lda/table-7', 'The cost rises moderately: Xception, spatial, temporal, both, and at most 15 % in all', 'Table VII, Sec. V-F')
-def _(m): return [c for k in ('MACs', 'params') for c in (*steps(plain(m, k), *(m(k, setting=s) for s in ('spatial', 'temporal', 'full'))), m(k) <= 1.15*plain(m, k))]
+@relation('LDA-14', 'lda/table-7', 'The cost rises moderately: Xception, spatial, temporal, both, and at most 15 % in all',
+    'Table VII, Sec. V-F')
+def _(m): return [c for k in ('MACs', 'params') for c in (*steps(plain(m, k), *(m(k, setting=s) for s in ('spatial', 'temporal', 'full'))),
+    m(k) <= 1.15*plain(m, k))]
 
 # %% ../../nbs/85_claims/lda.ipynb #465dc21c
 PARTS = ('spatial', 'temporal', 'full')
-def parts(m, metric:str, setting:str)->Term: return plain(m, metric, test='FF++-HQ') if setting == 'base' else m(metric, setting=setting, test='FF++-HQ')
+def parts(m, metric:str, setting:str)->Term: return plain(m, metric, test='FF++-HQ') if setting == 'base' else m(metric, setting=setting,
+    test='FF++-HQ')
 
 @relation('LDA-15', 'lda/table-8', 'Each component improves the backbone, and both together are the best', 'Table VIII, Sec. VI-A')
 def _(m): return [chain(*(parts(m, k, s) for s in ('base', one, 'full'))) for k in SCORES for one in PARTS[:2]]
@@ -231,7 +257,8 @@ def sized(m, method:str)->dict: # side -> cell
     "One row of Table XI."
     return {s: at(m, 'ACC', c, method, 'Celeb-DF') for s, c in AT.items()}
 
-@relation('LDA-21', 'lda/table-11', '398 pixels are the best size for LDA, and its number there is the best of the table', 'Table XI, Sec. VI-D')
+@relation('LDA-21', 'lda/table-11', '398 pixels are the best size for LDA, and its number there is the best of the table',
+    'Table XI, Sec. VI-D')
 def _(m):
     ours, others = sized(m, 'lda'), [c for x in RESIZED[:4] for c in sized(m, x).values()]
     return [ours[398] > best_of(ours[s] for s in SIDES if s != 398), ours[398] > best_of(others, available=True)]
@@ -258,7 +285,8 @@ class Rest(Term):
     grid:int=14
     def value(self, look): return float(stem_side(self.side, self.block) % self.grid)
     def cells(self): return ()
-    def show(self, data=''): return f'{stem_side(self.side, self.block)} mod {self.grid} ({"block 1" if self.block else "stem"} at {self.side})'
+    def show(self, data=''):
+        return f'{stem_side(self.side, self.block)} mod {self.grid} ({"block 1" if self.block else "stem"} at {self.side})'
 
 @relation('LDA-24', 'lda/table-11', 'Of the four sizes 398 alone makes the shallow maps a multiple of the attention map', 'Sec. VI-D')
 def _(m): return [Rest(398) <= 0, Rest(398, 1) <= 0] + [Rest(s) > 0 for s in SIDES if s != 398]
@@ -267,7 +295,8 @@ def _(m): return [Rest(398) <= 0, Rest(398, 1) <= 0] + [Rest(s) > 0 for s in SID
 @relation('LDA-25', 'lda/figure-8', 'Attention moves to where a face was tampered with', 'Fig. 8, Sec. V-D')
 def _(m): return [at(m, 'inside', c) > 0 for c in TAMPERED]
 
-@relation('LDA-26', 'lda/figure-10', 'The attention maps of fakes are more concentrated than those of real faces', 'Figs. 10 and 11, Sec. VI-A')
+@relation('LDA-26', 'lda/figure-10', 'The attention maps of fakes are more concentrated than those of real faces',
+    'Figs. 10 and 11, Sec. VI-A')
 def _(_m):
     maps = dict(zip(MAPS, (cells('lda', 'figure-10'), cells('lda', 'figure-11'))))
     return [at(m, 'entropy', f'{k}, fake') < at(m, 'entropy', f'{k}, real') for k, m in maps.items()]

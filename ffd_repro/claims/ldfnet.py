@@ -15,8 +15,10 @@ from .terms import best_of, chain, mean, worst_of
 # %% ../../nbs/85_claims/ldfnet.ipynb #079e7b49
 DEPARTURES = (
     ('5:1 split of the images', 'split by identity, with a validation part', 'an image split lets one video into both sides (E-LDF9)'),
-    ('the evaluation part is all there is', 'checkpoints are selected on validation, scores are of the test part', 'nothing is tuned on what is reported'),
-    ('1,363 real and 4,000 fake videos of FF++', 'the 1,000 originals of FF++ and their fakes', 'the 363 seem to be DFD originals (E-LDF4)'),
+    ('the evaluation part is all there is', 'checkpoints are selected on validation, scores are of the test part',
+    'nothing is tuned on what is reported'),
+    ('1,363 real and 4,000 fake videos of FF++', 'the 1,000 originals of FF++ and their fakes',
+    'the 363 seem to be DFD originals (E-LDF4)'),
     ('60k + 60k images a corpus', 'as many faces as the profile has', 'size of the work'),
     ('one seed, 7', 'seed 7 and, in the small profile, two more', 'one training does not tell a difference from luck'))
 
@@ -29,16 +31,20 @@ ALL = VIDEO + ('HFF',)
 SCORES = ('ACC', 'AUC')
 
 # %% ../../nbs/85_claims/ldfnet.ipynb #02adc694
-BIG_2 = dict(two_stream='private', fwa='UADFV', xception='FF++-LQ', capsule='private', dsp_fwa='UADFV', smil='FF++', f3net='FF++', madd='FF++', ltw='FF++', m2tr='FF++', gocnet='FF++')
-SMALL_2 = dict(meso4='private', meso_inception4='private', headpose='UADFV', va_mlp='private', va_logreg='private', multi_task='FF++', lrnet='FF++', defakehop='FF++')
+BIG_2 = dict(two_stream='private', fwa='UADFV', xception='FF++-LQ', capsule='private', dsp_fwa='UADFV', smil='FF++', f3net='FF++',
+    madd='FF++', ltw='FF++', m2tr='FF++', gocnet='FF++')
+SMALL_2 = dict(meso4='private', meso_inception4='private', headpose='UADFV', va_mlp='private', va_logreg='private', multi_task='FF++',
+    lrnet='FF++', defakehop='FF++')
 
 # %% ../../nbs/85_claims/ldfnet.ipynb #36a5a9c8
 target = paper_targets('ldfnet', DEPARTURES)
 EXPLAINED = {
-    ('multi_task', 'MACs'): 'the public net has 132 M MACs in its encoder and 335 to 505 M with its decoders, by counting rule; no part of it gives 146 M',
+    ('multi_task', 'MACs'): 'the public net has 132 M MACs in its encoder and 335 to 505 M with its decoders, by counting rule; no part '
+                            'of it gives 146 M',
     ('amtennet', 'MACs'): 'the public net, with the padding that its printed 9.88 M parameters need, has 538 to 545 M MACs',
     ('f3net', 'MACs'): 'the printed pair is the frequency-aware branch alone, counted at 299 pixels instead of 256'}
-TRAINED = ('FF++ without a quality; some rows trained on private data or UADFV', 'all trained on FF++-HQ', 'not stated, and rows must be comparable (E-LDF14)')
+TRAINED = ('FF++ without a quality; some rows trained on private data or UADFV', 'all trained on FF++-HQ',
+    'not stated, and rows must be comparable (E-LDF14)')
 
 TABLES = (
     target('table-1', 'score_table', 'LDFnet and seven detectors: accuracy, AUC, parameters, MACs and speed',
@@ -75,7 +81,8 @@ def _(m): return [m('AUC', test=d) > best_of(m('AUC', x, test=d) for x in OTHERS
 @relation('LDF-03', 'ldfnet/table-1', 'LDFnet is faster than every large model', 'Table I')
 def _(m): return [m('FPS') > m('FPS', x) for x in LARGE]
 
-@relation('LDF-04', 'ldfnet/table-1', 'LDFnet is small: below 2 M parameters and 1 G MACs, and below every large model in both', 'Abstract, Table I, footnote 5')
+@relation('LDF-04', 'ldfnet/table-1', 'LDFnet is small: below 2 M parameters and 1 G MACs, and below every large model in both',
+    'Abstract, Table I, footnote 5')
 def _(m): return [m('params') < 2e6, m('MACs') < 1e9] + [m(k) < m(k, x) for x in LARGE for k in ('params', 'MACs')]
 
 @relation('LDF-05', 'ldfnet/table-1', 'LDFnet is the lightest of all', 'Table I', stated=False)
@@ -85,7 +92,8 @@ def _(m): return [m(k) < m(k, x) for x in OTHERS for k in ('params', 'MACs')]
 @relation('LDF-06', 'ldfnet/table-1', 'The GAN faces of HFF are easier than the three video corpora, for every method', 'Sec. IV-C1')
 def _(m): return [m(k, x, test='HFF') > m(k, x, test=d) for x in (*OTHERS, 'ldfnet') for k in SCORES for d in VIDEO]
 
-@relation('LDF-07', 'ldfnet/table-1', 'Strong compression (c40) is harder than light compression (c23), for every method', 'Table I', stated=False)
+@relation('LDF-07', 'ldfnet/table-1', 'Strong compression (c40) is harder than light compression (c23), for every method', 'Table I',
+    stated=False)
 def _(m): return [m(k, x, test='FF++-LQ') < m(k, x, test='FF++-HQ') for x in (*OTHERS, 'ldfnet') for k in SCORES]
 
 @relation('LDF-08', 'ldfnet/table-1', 'Large models generally beat lightweight ones on the video corpora', 'Sec. IV-C1')
@@ -123,7 +131,8 @@ def _(m): return [m(k, setting='gtr', test=d) > m(k, setting='sge', test=d) for 
 def _(m): return [chain(0, m(k, setting='sum', test=d) - m(k, setting='gtr', test=d), .012) for d in VIDEO for k in SCORES]
 
 @relation('LDF-18', 'ldfnet/table-3', 'The fusion module is the largest step', 'Table III, Sec. IV-D')
-def _(m): return [m(k, test=d) - m(k, setting='sum', test=d) > m(k, setting='sum', test=d) - m(k, setting='base', test=d) for d in VIDEO for k in SCORES]
+def _(m): return [m(k, test=d) - m(k, setting='sum', test=d) > m(k, setting='sum', test=d) - m(k, setting='base', test=d) for d in VIDEO
+    for k in SCORES]
 
 @relation('LDF-24', 'ldfnet/table-3', 'SGE adds almost no parameters: less than 0.1 %', 'Sec. III-A')
 def _(m): return m('params', setting='sge') - m('params', setting='base') < .001*m('params', setting='base')
@@ -132,12 +141,14 @@ def _(m): return m('params', setting='sge') - m('params', setting='base') < .001
 DFM = ('dfm_a', 'dfm_b', 'dfm_c', 'dfm_d', 'full')
 
 @relation('LDF-19', 'ldfnet/table-4', 'Variant C (1×1 instead of depthwise convolution) is the worst', 'Table IV, Sec. IV-E')
-def _(m): return [m(k, setting='dfm_c', test=d) < worst_of(m(k, setting=s, test=d) for s in DFM if s != 'dfm_c') for d in VIDEO for k in SCORES]
+def _(m): return [m(k, setting='dfm_c', test=d) < worst_of(m(k, setting=s, test=d) for s in DFM if s != 'dfm_c') for d in VIDEO
+    for k in SCORES]
 
 @relation('LDF-20', 'ldfnet/table-4', 'The full module is the best', 'Table IV, Sec. IV-E')
 def _(m): return [m(k, test=d) > best_of(m(k, setting=s, test=d) for s in DFM[:4]) for d in VIDEO for k in SCORES]
 
-@relation('LDF-21', 'ldfnet/table-4', 'Removing the concatenation (A) hurts more than removing the attention matrix (B)', 'Table IV, Sec. IV-E')
+@relation('LDF-21', 'ldfnet/table-4', 'Removing the concatenation (A) hurts more than removing the attention matrix (B)',
+    'Table IV, Sec. IV-E')
 def _(m): return [chain(m(k, setting='dfm_a', test=d), m(k, setting='dfm_b', test=d), m(k, test=d)) for d in VIDEO for k in SCORES]
 
 @relation('LDF-22', 'ldfnet/table-4', 'Average pooling is better than max pooling (D)', 'Table IV, Sec. IV-E')
@@ -148,4 +159,5 @@ def _(m): return [m(k, setting='dfm_c', test=d) > cells('ldfnet', 'table-3')(k, 
 
 # %% ../../nbs/85_claims/ldfnet.ipynb #a1645c13
 @relation('LDF-25', 'ldfnet/figure-8', 'SGE concentrates attention, GTR spreads it', 'Fig. 8, Sec. IV-F')
-def _(m): return [chain(*(m('entropy', setting=s, test='FF++-HQ', condition=f'faces={n}') for s in ('sge', 'base', 'gtr'))) for n in (4, 8, 16)]
+def _(m): return [chain(*(m('entropy', setting=s, test='FF++-HQ', condition=f'faces={n}') for s in ('sge', 'base', 'gtr')))
+    for n in (4, 8, 16)]

@@ -18,20 +18,25 @@ from ..systems.lls import similarity_target
 
 # %% ../../nbs/85_claims/lls.ipynb #af50067a
 DEPARTURES = (
-    ('splits not stated', "the corpus's official lists; checkpoints are chosen on validation faces", 'nothing is tuned on what is reported (E-LLS15)'),
-    ('224×224 pixels', 'the side of the profile, the same for all detectors', 'rows must be comparable, and two CPU cores do not carry 224'),
-    ('a pre-trained Xception', 'from scratch, unless pre-trained weights are asked for', 'the weights need a network; below 128 pixels the blocks they belong to are left out'),
-    ('epochs, schedule, α and β not stated', 'the recipe of the profile, α and β as the page of the system says', 'a choice had to be made (E-LLS15)'),
+    ('splits not stated', "the corpus's official lists; checkpoints are chosen on validation faces",
+    'nothing is tuned on what is reported (E-LLS15)'),
+    ('224×224 pixels', 'the side of the profile, the same for all detectors',
+    'rows must be comparable, and two CPU cores do not carry 224'),
+    ('a pre-trained Xception', 'from scratch, unless pre-trained weights are asked for',
+    'the weights need a network; below 128 pixels the blocks they belong to are left out'),
+    ('epochs, schedule, α and β not stated', 'the recipe of the profile, α and β as the page of the system says',
+    'a choice had to be made (E-LLS15)'),
     ('one kernel over a pair of features', 'a small network with a hidden layer', 'one kernel cannot express a difference (E-LLS10)'),
-    ('four fakes for a real face, as it seems', 'as many real faces as fakes', 'with 80 % fakes the accuracy rewards calling everything fake (E-LLS7)'),
+    ('four fakes for a real face, as it seems', 'as many real faces as fakes',
+    'with 80 % fakes the accuracy rewards calling everything fake (E-LLS7)'),
     ('rows quoted from the literature', 'all trained here on the same faces', 'rows must be comparable (E-LLS2)'),
     ('frame or video not stated', 'frames', 'the accuracies are quoted beside those of frames'),
     ('one training, seed not stated', 'one seed, in the small profile three', 'one training does not tell a difference from luck'))
 
 # %% ../../nbs/85_claims/lls.ipynb #61b2b652
 PRINTED = {
-    'table-1': {'FF++-HQ': 'xception ti2net frlm f3net dmgtn face_xray mldg gsrm sfdg sola madd bigarts ltw faaff local_relation dcl'.split(),
-                'Celeb-DF': 'xception ti2net frlm f3net dmgtn face_xray mldg gsrm sfdg sola madd bigarts ltw faaff local_relation dcl'.split(),
+    'table-1': {**dict.fromkeys(('FF++-HQ', 'Celeb-DF'), (
+                    'xception ti2net frlm f3net dmgtn face_xray mldg gsrm sfdg sola madd bigarts ltw faaff local_relation dcl'.split())),
                 'DFD': 'xception ti2net frlm f3net face_xray mldg gsrm sfdg madd bigarts ltw local_relation dcl'.split()},
     'table-2': dict(ACC='mesonet multi_task xception_ela spsl m2tr xception two_branch hfi_net rfm fst_matching'.split(),
                     AUC='face_xray mesonet multi_task xception_ela spsl cffs m2tr xception two_branch hfi_net rfm fst_matching'.split()),
@@ -66,11 +71,13 @@ TABLES = (
 
 # %% ../../nbs/85_claims/lls.ipynb #c3e92d70
 DEGRADED = (
-    ('no degradation is named', 'faces shrunk to a half, a quarter and a tenth and enlarged again, and c40 videos', 'the scales of BiG-Arts Fig. 9'),
+    ('no degradation is named', 'faces shrunk to a half, a quarter and a tenth and enlarged again, and c40 videos',
+    'the scales of BiG-Arts Fig. 9'),
     ('frame or video not stated', 'videos', 'the level at which treated faces are kept'))
 FIGURES = (
     target('figure-5', 'mask_gallery', 'Predicted masks and similarity maps beside the true ones',
-           methods=full('lls'), views=views_of(HQ, *KINDS), metrics=('IoU', 'pixel_AUC'), conditions=dict(mask=Condition(), map=Condition()),
+           methods=full('lls'), views=views_of(HQ, *KINDS), metrics=('IoU', 'pixel_AUC'),
+           conditions=dict(mask=Condition(), map=Condition()),
            note=('Measured on fake faces, against the official masks, at a threshold of 0.5. '
                  'The map is of pairs of places: it is compared with its own truth, Eq. 4.')),
     target('figure-5-maps', 'mask_gallery', 'The similarity map of real and of fake faces',
@@ -105,7 +112,8 @@ def drawn(prediction, masks:np.ndarray)->dict: # name -> (logits [N, 1, h, w], t
 def mean_of(m, method:str='lls')->Average: return average(m('AUC', method, test=d) for d in (HQ, LQ))
 
 @relation('LLS-01', 'lls/table-2', 'LLS has the best AUC at strong compression, 1.49 points above FST-Matching', 'Table II, Sec. IV-B1')
-def _(m): return [m('AUC', test=LQ) > rivals(m('AUC', x, test=LQ) for x in PRINTED['table-2']['AUC']), near(m('AUC', test=LQ) - m('AUC', 'fst_matching', test=LQ), .0149, ROUNDING)]
+def _(m): return [m('AUC', test=LQ) > rivals(m('AUC', x, test=LQ) for x in PRINTED['table-2']['AUC']),
+    near(m('AUC', test=LQ) - m('AUC', 'fst_matching', test=LQ), .0149, ROUNDING)]
 
 @relation('LLS-02', 'lls/table-2', 'LLS has the best AUC on average over both compressions', 'Sec. IV-B1')
 def _(m): return mean_of(m) > rivals(mean_of(m, x) for x in PRINTED['table-2']['AUC'])
@@ -116,7 +124,8 @@ def _(m): return chain(0, m('AUC', 'rfm', test=HQ) - m('AUC', test=HQ), .003)
 @relation('LLS-04', 'lls/table-2', 'Its accuracy at strong compression is not competitive', 'Table II', stated=False)
 def _(m): return share(m('ACC', test=LQ) > m('ACC', x, test=LQ) for x in PRINTED['table-2']['ACC']) < .5
 
-@relation('LLS-05', 'lls/table-2', 'Strong compression (c40) is harder than light compression (c23), for every method', 'Table II', stated=False)
+@relation('LLS-05', 'lls/table-2', 'Strong compression (c40) is harder than light compression (c23), for every method', 'Table II',
+    stated=False)
 def _(m): return [m('AUC', x, test=LQ) < m('AUC', x, test=HQ) for x in (*PRINTED['table-2']['AUC'], 'lls')]
 
 # %% ../../nbs/85_claims/lls.ipynb #6479f86a
@@ -128,14 +137,16 @@ def highest(m, train:str):
     row = lambda method: average(cross(m, train, test, method) for test in KINDS)
     return row('lls') > rivals(row(x) for x in OTHERS)
 
-@relation('LLS-06', 'lls/table-3', 'LLS has the highest average AUC in three of the training scenarios: DF, FS and NT', 'Table III, Sec. IV-B2')
+@relation('LLS-06', 'lls/table-3', 'LLS has the highest average AUC in three of the training scenarios: DF, FS and NT',
+    'Table III, Sec. IV-B2')
 def _(m): return [highest(m, k) for k in KINDS if k != KINDS[1]]
 
 @relation('LLS-07', 'lls/table-3', '… and in the fourth, F2F', 'Table III', stated=False)
 def _(m): return highest(m, KINDS[1])
 
 @relation('LLS-08', 'lls/table-3', 'Every method is best on the manipulation that it was trained on', 'Table III', stated=False)
-def _(m): return [cross(m, k, k, x) > best_of(cross(m, k, other, x) for other in KINDS if other != k) for k in KINDS for x in (*OTHERS, 'lls')]
+def _(m): return [cross(m, k, k, x) > best_of(cross(m, k, other, x) for other in KINDS if other != k) for k in KINDS
+    for x in (*OTHERS, 'lls')]
 
 # %% ../../nbs/85_claims/lls.ipynb #717e9bd8
 def apart(m, method:str, test:str): # points of AUC that LLS has more
@@ -146,7 +157,8 @@ def apart(m, method:str, test:str): # points of AUC that LLS has more
 def _(m): return [chain(.02, apart(m, x, 'Celeb-DF'), .1) for x in PRINTED['table-1']['Celeb-DF']]
 
 @relation('LLS-10', 'lls/table-1', 'On DFD LLS is the best, 4.35 points above DCL', 'Sec. IV-B2')
-def _(m): return [near(apart(m, 'dcl', 'DFD'), .0435, ROUNDING), m('AUC', train=HQ, test='DFD') > rivals(m('AUC', x, train=HQ, test='DFD') for x in PRINTED['table-1']['DFD'])]
+def _(m): return [near(apart(m, 'dcl', 'DFD'), .0435, ROUNDING),
+    m('AUC', train=HQ, test='DFD') > rivals(m('AUC', x, train=HQ, test='DFD') for x in PRINTED['table-1']['DFD'])]
 
 @relation('LLS-11', 'lls/table-1', 'On FF++ itself it is less than one point below every other method', 'Sec. IV-B2')
 def _(m): return [m('AUC', x, test=HQ) - m('AUC', test=HQ) < .01 for x in PRINTED['table-1'][HQ]]
@@ -156,7 +168,8 @@ def gain(m, setting:str): # points of AUC over the baseline
     "What a setting adds to the baseline on Celeb-DF."
     return m('AUC', setting=setting, train=HQ, test='Celeb-DF') - m('AUC', setting='base', train=HQ, test='Celeb-DF')
 
-@relation('LLS-12', 'lls/table-4', 'The similarity module alone and the localisation module alone improve the baseline (by 2.96 and 4.52 points)', 'Table IV, Sec. IV-C')
+@relation('LLS-12', 'lls/table-4',
+    'The similarity module alone and the localisation module alone improve the baseline (by 2.96 and 4.52 points)', 'Table IV, Sec. IV-C')
 def _(m): return [gain(m, s) > 0 for s in ('llsm', 'flm')]
 
 @relation('LLS-13', 'lls/table-4', 'Both together gain more than the sum of what each gains', 'Sec. IV-C')
@@ -166,10 +179,12 @@ def _(m): return gain(m, 'full') > gain(m, 'llsm') + gain(m, 'flm')
 def _(m): return gain(m, 'flm') > gain(m, 'llsm')
 
 # %% ../../nbs/85_claims/lls.ipynb #30a9a2dc
-@relation('LLS-15', 'lls/figure-5-maps', 'The similarity map of a real face shows no pattern; that of a fake shows the pattern of its mask', 'Fig. 5, Sec. IV-D')
+@relation('LLS-15', 'lls/figure-5-maps', 'The similarity map of a real face shows no pattern; that of a fake shows the pattern of its mask',
+    'Fig. 5, Sec. IV-D')
 def _(m):
     pattern = cells('lls', 'figure-5')
-    return [c for k in KINDS for c in (m('dissimilarity', train=HQ, test=k, condition='real') < m('dissimilarity', train=HQ, test=k, condition='fake'), pattern('pixel_AUC', train=HQ, test=k, condition='map') > .5)]
+    return [c for k in KINDS for c in (m('dissimilarity', train=HQ, test=k, condition='real') < m('dissimilarity', train=HQ, test=k,
+        condition='fake'), pattern('pixel_AUC', train=HQ, test=k, condition='map') > .5)]
 
 @relation('LLS-16', 'lls/figure-6', 'Grad-CAM of LLS covers the manipulated region, that of the baseline does not', 'Fig. 6, Sec. IV-D')
 def _(m): return [m('cam_inside', train=HQ, test=k) > m('cam_inside', setting='base', train=HQ, test=k) for k in KINDS]

@@ -19,20 +19,28 @@ from ..systems.mclcr import BLOCKS, style
 
 # %% ../../nbs/85_claims/mclcr.ipynb #019771d7
 DEPARTURES = (
-    ('Eq. 1 as an outer product of two feature vectors', 'the Gram matrix of the channels', 'the C×C matrix is what is used later (E-MCL4)'),
+    ('Eq. 1 as an outer product of two feature vectors', 'the Gram matrix of the channels',
+    'the C×C matrix is what is used later (E-MCL4)'),
     ('arctan of a quotient as the phase', 'atan2', 'arctan loses the quadrant and fails at a real part of zero (E-MCL5)'),
-    ('attention of four heads divided by √D', 'divided by the root of the dimension of one head', 'each head works on D/4 numbers (E-MCL6)'),
-    ('a contrastive denominator of negatives only', 'of all other faces, as in the work that it cites; the printed one is a row of our own', 'the printed loss has no lower bound (E-MCL7)'),
+    ('attention of four heads divided by √D', 'divided by the root of the dimension of one head',
+    'each head works on D/4 numbers (E-MCL6)'),
+    ('a contrastive denominator of negatives only', 'of all other faces, as in the work that it cites; the printed one is a row of our own',
+    'the printed loss has no lower bound (E-MCL7)'),
     ('a cross-entropy without parentheses', 'cross-entropy', 'as printed the mean covers the first term only (E-MCL8)'),
     ('a global feature of 1024 from block 14', 'from block 13', 'block 14 has 2048 (E-MCL3)'),
     ('amplitudes as they are', 'their logarithm', 'as they are, a linear layer sees brightness only; the page of the system shows it'),
-    ('six features side by side', 'brought to one scale together, without weights', 'the paper says nothing of their scales; the table "scales" shows what it is worth'),
+    ('six features side by side', 'brought to one scale together, without weights',
+    'the paper says nothing of their scales; the table "scales" shows what it is worth'),
     ('a dropout of 0.5 in "all dropout layers"', 'one, before F_E', 'where they are is not stated'),
-    ('an Xception started from ImageNet', 'from scratch, unless pre-trained weights are asked for', 'the weights need a network; below 128 pixels the blocks they belong to are left out'),
-    ('256×256 pixels in patches of 16×16', 'the side of the profile, the same for all detectors; 8×8 below 128 pixels', 'rows must be comparable, and two CPU cores do not carry 256'),
+    ('an Xception started from ImageNet', 'from scratch, unless pre-trained weights are asked for',
+    'the weights need a network; below 128 pixels the blocks they belong to are left out'),
+    ('256×256 pixels in patches of 16×16', 'the side of the profile, the same for all detectors; 8×8 below 128 pixels',
+    'rows must be comparable, and two CPU cores do not carry 256'),
     ('Dlib faces of 30 frames a video', 'faces and sampling of the profile', 'size of the work; the same faces for all detectors'),
-    ('50 epochs of all frames, Adam at 1e-3, halved on a plateau', 'the recipe of the profile', 'as printed in the profile paper, less in the others: size of the work'),
-    ('compression of the training faces of Tables 4 and 6 not stated', 'light compression (HQ)', 'the AUC of 99.84 in Table 4 fits the 99.62 of light compression in Table 5, not the 90.28 of strong (E-MCL11)'),
+    ('50 epochs of all frames, Adam at 1e-3, halved on a plateau', 'the recipe of the profile',
+    'as printed in the profile paper, less in the others: size of the work'),
+    ('compression of the training faces of Tables 4 and 6 not stated', 'light compression (HQ)',
+    'the AUC of 99.84 in Table 4 fits the 99.62 of light compression in Table 5, not the 90.28 of strong (E-MCL11)'),
     ('shares of real and fake test faces as the corpus has them', 'as many real faces as fakes', 'accuracy depends on the share'),
     ('rows quoted from the literature', 'all trained here on the same faces', 'rows must be comparable'),
     ('one training, seed not stated', 'one seed, in the small profile three', 'one training does not tell a difference from luck'))
@@ -42,8 +50,10 @@ HQ, LQ, CELEB = 'FF++-HQ', 'FF++-LQ', 'Celeb-DF'
 KINDS, SCORES = tuple(f'{LQ}:{k}' for k in ('DF', 'F2F', 'FS', 'NT')), ('ACC', 'AUC')
 EARLY = ('steg_features', 'cozzolino', 'bayar', 'rahmouni', 'mesonet') # Table 2, of which the text speaks for their accuracy
 PRINTED = dict(ACC=(*EARLY, 'xception', 'spsl'), AUC=('xception', 'spsl')) # Table 3
-CROSSED = tuple((x, 'FF++') for x in ('two_stream', 'meso4', 'meso_inception4', 'fwa')) + tuple(('xception', f'FF++-{q}') for q in ('raw', 'HQ', 'LQ')) + tuple(
-    (x, 'FF++') for x in ('multi_task', 'capsule', 'dsp_fwa', 'two_branch', 'f3net', 'smil', 'efficientnet_b4', 'madd', 'spsl', 'm2tr')) # Table 4: method, training
+CROSSED = tuple((x, 'FF++') for x in ('two_stream', 'meso4', 'meso_inception4', 'fwa')) + tuple(('xception', f'FF++-{q}')
+    for q in ('raw', 'HQ', 'LQ')) + tuple(
+    (x, 'FF++') for x in ('multi_task', 'capsule', 'dsp_fwa', 'two_branch', 'f3net', 'smil', 'efficientnet_b4', 'madd', 'spsl',
+    'm2tr')) # Table 4: method, training
 VARIANTS = ('base', 'no_ssrb', 'no_papda', 'no_sc', 'full') # Tables 5 and 6
 
 # %% ../../nbs/85_claims/mclcr.ipynb #5fc93ce2
@@ -55,7 +65,8 @@ WATCHED = {'E_as; E_ps; AT; PT': ('embed_as', 'embed_ps', 'papda'), 'AF; PF': ('
 def watched(branch, images)->dict: # row of Table 1 -> shape
     "What the parts of the frequency branch give for one face; raises `BadSetting` where those of a row differ."
     found, last = {}, lambda row, out: out.shape[1:] if row.startswith('E_') else out.shape[-1:]
-    note = lambda row: lambda _, __, out: found.setdefault(row, set()).update(tuple(last(row, o)) for o in (out if isinstance(out, tuple) else (out,)))
+    note = lambda row: lambda _, __, out: found.setdefault(row, set()).update(tuple(last(row, o))
+        for o in (out if isinstance(out, tuple) else (out,)))
     hooks = [branch.get_submodule(name).register_forward_hook(note(row)) for row, names in WATCHED.items() for name in names]
     branch(images)
     for h in hooks: h.remove()
@@ -66,11 +77,13 @@ def watched(branch, images)->dict: # row of Table 1 -> shape
 @torch.no_grad()
 def sizes(net, side:int=256)->dict: # the full net and its side, in pixels; row of Table 1 -> shape
     "The shape of what every part of Table 1 gives for one face; raises `BadSetting` for a net that lacks some of them."
-    if not (net.ssrb and net.frequency is not None and net.project is not None): raise BadSetting('Table 1 is of the full net.', fix="make it with the setting 'full'")
+    if not (net.ssrb and net.frequency is not None and net.project is not None): raise BadSetting('Table 1 is of the full net.',
+        fix="make it with the setting 'full'")
     images = torch.zeros(1, 3, side, side, device=next(net.parameters()).device)
     p, parts, squares = net.eval()(images), watched(net.frequency, images), patches(grey(images), net.frequency.size)
     count, width = parts['E_as; E_ps; AT; PT']
-    return {f'SSF_{b}': tuple(style(p.maps[b]).shape[1:]) for b in ('b1', 'b2', 'b3')} | {'GF': tuple(p.maps['last'].shape[1:2]), 'P; AS_i; PS_i': (*squares.shape[3:], squares.shape[2]), 'N': (count,), 'D': (width,)} | parts | {
+    return {f'SSF_{b}': tuple(style(p.maps[b]).shape[1:]) for b in ('b1', 'b2', 'b3')} | {'GF': tuple(p.maps['last'].shape[1:2]),
+        'P; AS_i; PS_i': (*squares.shape[3:], squares.shape[2]), 'N': (count,), 'D': (width,)} | parts | {
         'F_E': tuple(p.features.shape[1:]), 'z': tuple(net.projection(p.features).shape[1:])}
 
 # %% ../../nbs/85_claims/mclcr.ipynb #f17171ee
@@ -86,7 +99,8 @@ TABLES = (
                  "Face X-ray's AUC follows from the text, 61.60 (LQ) and, by difference, 87.37 (HQ; E-MCL2).")),
     target('table-3', 'score_table', 'The four manipulations at strong compression',
            methods=full('xception', 'mclcr'), views=same(*KINDS), metrics=SCORES,
-           note=('Trained and tested on one manipulation. The accuracies of the five oldest methods are those of a small online benchmark (E-X1), '
+           note=('Trained and tested on one manipulation. The accuracies of the five oldest methods are those of a small online benchmark '
+                 '(E-X1), '
                  'and two of their rows may have changed places (E-X2).')),
     target('table-4', 'cross_table', 'Trained on FF++, tested on Celeb-DF',
            methods=full('meso_inception4', 'xception', 'multi_task', 'capsule', 'f3net', 'madd', 'm2tr', 'mclcr'),
@@ -102,10 +116,12 @@ TABLES = (
 # %% ../../nbs/85_claims/mclcr.ipynb #b3ed4647
 FIGURES = (
     target('figure-3', 'spectrum_gallery', 'Spectra of a face and of its patches, real and forged',
-           methods=full('mclcr'), views=same(KINDS[3]), metrics=('amplitude_gain', 'touched'), conditions=dict(amplitude=Condition(), phase=Condition()),
+           methods=full('mclcr'), views=same(KINDS[3]), metrics=('amplitude_gain', 'touched'),
+           conditions=dict(amplitude=Condition(), phase=Condition()),
            note='No training. Pairs of a NeuralTextures face and the same frame of its original, at strong compression.'),
     target('figure-6', 'shallow_maps', 'Summed feature maps of the first three blocks',
-           methods=own('mclcr', 'base', 'full'), views=tuple((LQ, k) for k in KINDS), metrics=('map_inside',), conditions={b: Condition() for b in BLOCKS},
+           methods=own('mclcr', 'base', 'full'), views=tuple((LQ, k) for k in KINDS), metrics=('map_inside',),
+           conditions={b: Condition() for b in BLOCKS},
            note=('The compression is not stated: LQ, as in Figures 3 and 7. The nets are those of Table 5. '
                  'Measured on fake faces, against the official masks.')),
     target('figure-7', 'embedding_plot', 't-SNE of the baseline, without and with the contrastive loss',
@@ -124,12 +140,14 @@ FIGURES = (
 # %% ../../nbs/85_claims/mclcr.ipynb #ebbe9ff2
 FIVE, OF_LDA = cells('mclcr', 'table-5'), cells('lda', 'table-1', 'frame')
 
-@relation('MCL-01', 'mclcr/table-2', 'MC-LCR has a better accuracy than five early methods, and is better than Xception and Face X-ray in everything', 'Table 2, Sec. 4.2')
+@relation('MCL-01', 'mclcr/table-2',
+    'MC-LCR has a better accuracy than five early methods, and is better than Xception and Face X-ray in everything', 'Table 2, Sec. 4.2')
 def _(m):
     early = [m('ACC', test=d) > rivals(m('ACC', x, test=d) for x in EARLY) for d in (HQ, LQ)]
     return early + [m(k, test=d) > m(k, x, test=d) for x in ('xception', 'face_xray') for d in (HQ, LQ) for k in SCORES]
 
-@relation('MCL-02', 'mclcr/table-2', 'Its AUC exceeds that of Face X-ray by 12.25 points at light and by 28.68 at strong compression', 'Sec. 4.2')
+@relation('MCL-02', 'mclcr/table-2', 'Its AUC exceeds that of Face X-ray by 12.25 points at light and by 28.68 at strong compression',
+    'Sec. 4.2')
 def _(_m): return [near(FIVE('AUC', test=d) - OF_LDA('AUC', 'face_xray', test=d), by, ROUNDING) for d, by in ((HQ, .1225), (LQ, .2868))]
 
 @relation('MCL-03', 'mclcr/table-2', 'At strong compression it is weaker than F3-Net', 'Sec. 4.2')
@@ -178,7 +196,8 @@ def _(m): return [part(m, 'no_sc', *c) > part(m, s, *c) for c in QUARTER for s i
 @relation('MCL-13', 'mclcr/table-5', 'Every variant is better than the baseline', 'Sec. 5.1')
 def _(m): return [part(m, s, *c) > part(m, 'base', *c) for s in VARIANTS[1:] for c in QUARTER]
 
-@relation('MCL-20', 'mclcr/table-5', 'Strong compression (c40) is harder than light compression (c23), for every variant', 'Table 5', stated=False)
+@relation('MCL-20', 'mclcr/table-5', 'Strong compression (c40) is harder than light compression (c23), for every variant', 'Table 5',
+    stated=False)
 def _(m): return [part(m, s, LQ, k) < part(m, s, HQ, k) for s in VARIANTS for k in SCORES]
 
 @relation('MCL-14', 'mclcr/table-6', 'On Celeb-DF leaving out SSRB costs most, then the contrastive loss, then PAPDA', 'Sec. 5.2')
@@ -190,15 +209,21 @@ def _(m): return [moved(m, 'full') > moved(m, 'no_ssrb'), moved(m, 'base') < wor
 # %% ../../nbs/85_claims/mclcr.ipynb #1b5136c8
 HELP = .01 # not stated: chosen because it is what SSRB and PAPDA are worth at light compression, 1.03 and 1.01 points of AUC
 
-@relation('MCL-16', 'mclcr/figure-3', 'The amplitude of patches shows what that of the whole face hides, and the phase differs in more patches than the amplitude', 'Fig. 3, Sec. 3.2')
+@relation('MCL-16', 'mclcr/figure-3',
+    'The amplitude of patches shows what that of the whole face hides, and the phase differs in more patches than the amplitude',
+    'Fig. 3, Sec. 3.2')
 def _(m):
     at = lambda metric, condition: m(metric, test=KINDS[3], condition=condition)
     return [at('amplitude_gain', 'amplitude') > 1, at('touched', 'phase') > at('touched', 'amplitude')]
 
-@relation('MCL-17', 'mclcr/figure-6', 'The shallow feature maps of MC-LCR react to the forged region, those of Xception do not', 'Fig. 6, Sec. 5.3')
-def _(m): return [m('map_inside', train=LQ, test=k, condition=b) > m('map_inside', setting='base', train=LQ, test=k, condition=b) for k in KINDS for b in BLOCKS]
+@relation('MCL-17', 'mclcr/figure-6', 'The shallow feature maps of MC-LCR react to the forged region, those of Xception do not',
+    'Fig. 6, Sec. 5.3')
+def _(m): return [m('map_inside', train=LQ, test=k, condition=b) > m('map_inside', setting='base', train=LQ, test=k, condition=b)
+    for k in KINDS for b in BLOCKS]
 
-@relation('MCL-18', 'mclcr/figure-7', 'The baseline mixes NeuralTextures with real faces; the modules, and then the contrastive loss, pull the classes apart', 'Fig. 7, Sec. 5.3')
+@relation('MCL-18', 'mclcr/figure-7',
+    'The baseline mixes NeuralTextures with real faces; the modules, and then the contrastive loss, pull the classes apart',
+    'Fig. 7, Sec. 5.3')
 def _(m):
     apart = [c for k in ('silhouette', 'knn_purity') for c in steps(*(part(m, s, LQ, k) for s in ('base', 'no_sc', 'full')))]
     return [part(m, 'base', LQ, 'nt_distance') < 1, *apart]

@@ -12,41 +12,58 @@ from ..base.errors import UnknownName, lookup
 
 # %% ../../nbs/85_claims/names.ipynb #6e1d7bcb
 PAPERS = dict(
-    ldfnet=dict(short='LDFnet', venue='IEEE TCSVT 2023', title='LDFnet: Lightweight Dynamic Fusion Network for Face Forgery Detection by Integrating Local Artifacts and Global Texture Information'),
+    ldfnet=dict(short='LDFnet', venue='IEEE TCSVT 2023',
+    title='LDFnet: Lightweight Dynamic Fusion Network for Face Forgery Detection by Integrating Local Artifacts and Global Texture '
+          'Information'),
     lda=dict(short='LDA', venue='IEEE TNNLS 2023', title='Detection of Deepfake Videos Using Long-Distance Attention'),
-    lls=dict(short='LLS', venue='conference paper, venue not in the text', title='Learnable Local Similarity for Face Forgery Detection and Localization'),
-    bigarts=dict(short='BiG-Arts', venue='Pattern Recognition 2023', title='Watching the BiG artifacts: Exposing DeepFake videos via Bi-granularity artifacts'),
-    mclcr=dict(short='MC-LCR', venue='journal article, venue not in the text', title='MC-LCR: Multi-modal contrastive classification by locally correlated representations for effective face forgery detection'))
+    lls=dict(short='LLS', venue='conference paper, venue not in the text',
+    title='Learnable Local Similarity for Face Forgery Detection and Localization'),
+    bigarts=dict(short='BiG-Arts', venue='Pattern Recognition 2023',
+    title='Watching the BiG artifacts: Exposing DeepFake videos via Bi-granularity artifacts'),
+    mclcr=dict(short='MC-LCR', venue='journal article, venue not in the text',
+    title='MC-LCR: Multi-modal contrastive classification by locally correlated representations for effective face forgery detection'))
 
 # %% ../../nbs/85_claims/names.ipynb #cc91c99d
 SYSTEMS = dict(ldfnet='LDFnet', lda='Long-distance attention', lls='Learnable local similarity', bigarts='BiG-Arts', mclcr='MC-LCR')
 BASELINES = dict(
-    meso_inception4='MesoInception-4', multi_task='Multi-task', xception='Xception', f3net='F3-Net', amtennet='AMTENnet', m2tr='M2TR', gocnet='GocNet',
-    alexnet='AlexNet', vgg16='VGG-16', densenet121='DenseNet-121', resnet50='ResNet-50', resnet18='ResNet-18', capsule='Capsule', face_xray='Face X-ray',
+    meso_inception4='MesoInception-4', multi_task='Multi-task', xception='Xception', f3net='F3-Net', amtennet='AMTENnet', m2tr='M2TR',
+    gocnet='GocNet',
+    alexnet='AlexNet', vgg16='VGG-16', densenet121='DenseNet-121', resnet50='ResNet-50', resnet18='ResNet-18', capsule='Capsule',
+    face_xray='Face X-ray',
     gsrm='GSRM', rfm='RFM', senet='SENet', ra_cnn='RA-CNN', mmal='MMAL', ws_dan='WS-DAN', madd='Multi-attentional')
 QUOTED = dict(
-    two_stream='Two-stream', fwa='FWA', dsp_fwa='DSP-FWA', smil='SMIL', ltw='LTW', meso4='Meso-4', mesonet='MesoNet', headpose='HeadPose', va_mlp='VA-MLP', va_logreg='VA-LogReg',
-    lrnet='LRNet', defakehop='DefakeHop++', steg_features='Steg. features', cozzolino='Cozzolino et al.', bayar='Bayar et al.', rahmouni='Rahmouni et al.', two_branch='Two-branch',
-    efficientnet_b4='EfficientNet-B4', i3d='I3D', c3d='C3D', facenet_lstm='FaceNetLSTM', hu='Hu et al.', fakecatcher='FakeCatcher', xceptemporal='XcepTemporal', spsl='SPSL',
-    ti2net='TI2Net', frlm='FRLM', dmgtn='DMGTN', mldg='MLDG', sfdg='SFDG', sola='SOLA', faaff='FAAFF', local_relation='Local-relation', dcl='DCL', xception_ela='Xception-ELA',
+    two_stream='Two-stream', fwa='FWA', dsp_fwa='DSP-FWA', smil='SMIL', ltw='LTW', meso4='Meso-4', mesonet='MesoNet', headpose='HeadPose',
+    va_mlp='VA-MLP', va_logreg='VA-LogReg',
+    lrnet='LRNet', defakehop='DefakeHop++', steg_features='Steg. features', cozzolino='Cozzolino et al.', bayar='Bayar et al.',
+    rahmouni='Rahmouni et al.', two_branch='Two-branch',
+    efficientnet_b4='EfficientNet-B4', i3d='I3D', c3d='C3D', facenet_lstm='FaceNetLSTM', hu='Hu et al.', fakecatcher='FakeCatcher',
+    xceptemporal='XcepTemporal', spsl='SPSL',
+    ti2net='TI2Net', frlm='FRLM', dmgtn='DMGTN', mldg='MLDG', sfdg='SFDG', sola='SOLA', faaff='FAAFF', local_relation='Local-relation',
+    dcl='DCL', xception_ela='Xception-ELA',
     cffs='CFFs', hfi_net='HFI-Net', fst_matching='FST-Matching', fdfl='FDFL')
 METHODS = {**SYSTEMS, **BASELINES, **QUOTED}
 
 # %% ../../nbs/85_claims/names.ipynb #ef0e09ac
 SETTINGS = dict(
     ldfnet=dict(base='BaseNet', sge='BaseNet+SGE', gtr='BaseNet+GTR', sum='BaseNet+SGE+GTR', full='LDFnet (full DFM)',
-                dfm_a='DFM A: no concatenation', dfm_b='DFM B: no attention matrix', dfm_c='DFM C: 1×1 convolution', dfm_d='DFM D: max pooling'),
+                dfm_a='DFM A: no concatenation', dfm_b='DFM B: no attention matrix', dfm_c='DFM C: 1×1 convolution',
+                dfm_d='DFM D: max pooling'),
     lda=dict(base='backbone only', spatial='spatial only', temporal='temporal only', full='spatial-temporal',
-             **{f'm{m}': f'{m} attention map' + 's'*(m > 1) for m in (1, 2, 3, 5)}, **{f'n{n}': f'{n} frames after the first' for n in (2, 4, 5)}),
+             **{f'm{m}': f'{m} attention map' + 's'*(m > 1) for m in (1, 2, 3, 5)},
+             **{f'n{n}': f'{n} frames after the first' for n in (2, 4, 5)}),
     lls=dict(base='Xception baseline', llsm='baseline + LLSM', flm='baseline + FLM', full='LLSM + FLM'),
-    bigarts=dict(aug_none='no forgery augmentation', aug_real_real='(Real, Real) augmentation', aug_fake_real='(Fake, Real) augmentation', no_masks='no artifact branch',
+    bigarts=dict(aug_none='no forgery augmentation', aug_real_real='(Real, Real) augmentation', aug_fake_real='(Fake, Real) augmentation',
+    no_masks='no artifact branch',
                  m_in='intrinsic branch only', m_ex='extrinsic branch only', full='both branches, all augmentations'),
     mclcr=dict(base='Xception baseline', no_ssrb='without SSRB', no_papda='without PAPDA', no_sc='without the SC loss', full='MC-LCR',
-               rgb='MC-LCR on colour patches', as_printed='MC-LCR with the SC loss as printed', unscaled='MC-LCR without a common scale of its features', frequency='the frequency branch alone'))
+               rgb='MC-LCR on colour patches', as_printed='MC-LCR with the SC loss as printed',
+               unscaled='MC-LCR without a common scale of its features', frequency='the frequency branch alone'))
 
 # %% ../../nbs/85_claims/names.ipynb #9ad57e86
-CORPORA = {'FF++': 'FaceForensics++', 'Celeb-DF': 'Celeb-DF (v2)', 'Celeb-DF-v1': 'Celeb-DF (v1)', 'DFDC': 'DFDC', 'DFDC-P': 'DFDC preview', 'DFD': 'DeepFakeDetection', 'HFF': 'HFF', 'UADFV': 'UADFV',
-           'DF-TIMIT-LQ': 'DF-TIMIT (LQ)', 'DF-TIMIT-HQ': 'DF-TIMIT (HQ)', 'DF-TIMIT': 'DF-TIMIT (both)', 'WildDeepfake': 'WildDeepfake', 'LFW': 'LFW, forged here', 'folder': 'a folder', 'manifest': 'a table', 'private': 'private data'}
+CORPORA = {'FF++': 'FaceForensics++', 'Celeb-DF': 'Celeb-DF (v2)', 'Celeb-DF-v1': 'Celeb-DF (v1)', 'DFDC': 'DFDC', 'DFDC-P': 'DFDC preview',
+    'DFD': 'DeepFakeDetection', 'HFF': 'HFF', 'UADFV': 'UADFV',
+           'DF-TIMIT-LQ': 'DF-TIMIT (LQ)', 'DF-TIMIT-HQ': 'DF-TIMIT (HQ)', 'DF-TIMIT': 'DF-TIMIT (both)', 'WildDeepfake': 'WildDeepfake',
+           'LFW': 'LFW, forged here', 'folder': 'a folder', 'manifest': 'a table', 'private': 'private data'}
 LEVELS = {'frame': 'per frame', 'sequence': 'per sequence', 'video': 'per video', '': 'not stated'}
 
 # %% ../../nbs/85_claims/names.ipynb #92811073

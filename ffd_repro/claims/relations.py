@@ -48,11 +48,13 @@ def judge_one(c:Comparison, look, # row key -> number, replicates or None
              )->Outcome:
     "The `Outcome` of one comparison under a lookup."
     try: effect = c.effect(look)
-    except ValueError as e: raise BadSetting('The sides of a comparison have different numbers of replicates.', c.show(data), 'draw all replicates with one size') from e
+    except ValueError as e: raise BadSetting('The sides of a comparison have different numbers of replicates.', c.show(data),
+        'draw all replicates with one size') from e
     gaps = tuple(k for k in dict.fromkeys(c.cells()) if look(k) is None)
     if effect is None:
         rest = available(c)
-        return Outcome(c.show(data), 'not run', gaps=gaps, so_far='' if rest == c or rest.effect(look) is None else judge_one(rest, look, few=few).status)
+        return Outcome(c.show(data), 'not run', gaps=gaps, so_far='' if rest == c or rest.effect(look) is None
+            else judge_one(rest, look, few=few).status)
     effect = np.atleast_1d(np.asarray(effect, float))
     lo, hi = interval(effect) if len(effect) > 1 else (effect[0], effect[0])
     status, short, unknown = decide(c.sign, lo, hi, len(effect) == 1), any(few(k) for k in c.cells() if k not in gaps), any(map(few, gaps))
@@ -121,7 +123,8 @@ class Judgement:
         return min(seen, key=lambda o: o.lo, default=None)
 
 # %% ../../nbs/85_claims/relations.ipynb #a2785258
-VERDICTS = {'fails': 'relation fails', 'not comparable': 'not comparable', 'not run': 'not run', 'undecided': 'undecided', 'holds': 'relation holds'}
+VERDICTS = {'fails': 'relation fails', 'not comparable': 'not comparable', 'not run': 'not run', 'undecided': 'undecided',
+    'holds': 'relation holds'}
 
 def judge(r:Relation, look, # row key -> number, replicates or None
           data:str='', few=never)->Judgement: # as in `judge_one`
@@ -138,7 +141,8 @@ def on_printed(j:Judgement)->str: # 'YES (6/6)'
 
 def tally(j:Judgement)->str: # '4/6, 1 fails, 1 undecided'
     "A judgement on replicates in numbers."
-    rest = [f'{j.of(s)} {"fail" if s == "fails" and j.of(s) > 1 else s}' for s in ('fails', 'undecided', 'not comparable', 'not run') if j.of(s)]
+    rest = [f'{j.of(s)} {"fail" if s == "fails" and j.of(s) > 1 else s}' for s in ('fails', 'undecided', 'not comparable', 'not run')
+        if j.of(s)]
     return ', '.join([f'{j.k}/{j.n} hold' if j.n > 1 or not rest else f'{j.k}/{j.n}', *rest])
 
 # %% ../../nbs/85_claims/relations.ipynb #7da76a61

@@ -23,18 +23,25 @@ targets.register(Target(
 # %% ../../nbs/85_claims/standins.ipynb #ca7aa556
 said = lambda *names: [c for n in names for c in relations[n].comparisons]
 
-@relation('X-01', 'standins/cross-corpus', 'Within a corpus Xception is better than MesoNet, in every paper', 'LDFnet I; LDA I-III; LLS II; BiG-Arts 1, 2, 4; MC-LCR 3', stated=False)
+@relation('X-01', 'standins/cross-corpus', 'Within a corpus Xception is better than MesoNet, in every paper',
+    'LDFnet I; LDA I-III; LLS II; BiG-Arts 1, 2, 4; MC-LCR 3', stated=False)
 def _(_m):
-    first, second, third, ours, theirs = cells('lda', 'table-1'), cells('lda', 'table-2'), cells('lda', 'table-3'), cells('lls', 'table-2'), cells('mclcr', 'table-3')
-    columns = [(first, 'ACC', d) for d in lda.QUALITY] + [(second, 'AUC', 'Celeb-DF')] + [(ours, k, d) for k in SCORES for d in lda.QUALITY] + [(m, 'ACC', d) for m in (third, theirs) for d in lda.KINDS]
+    first, second, third, ours, theirs = cells('lda', 'table-1'), cells('lda', 'table-2'), cells('lda', 'table-3'), cells('lls',
+        'table-2'), cells('mclcr', 'table-3')
+    columns = [(first, 'ACC', d) for d in lda.QUALITY] + [(second, 'AUC', 'Celeb-DF')] + [(ours, k, d) for k in SCORES
+        for d in lda.QUALITY] + [(m, 'ACC', d) for m in (third, theirs) for d in lda.KINDS]
     return said('LDF-10', 'BIG-04') + [m(k, 'xception', test=d) > m(k, 'mesonet', test=d) for m, k, d in columns]
 
-@relation('X-02', 'standins/cross-corpus', 'Strong compression is harder than light, for every method in every paper', 'LDFnet I; LDA I; LLS II; MC-LCR 5', stated=False)
+@relation('X-02', 'standins/cross-corpus', 'Strong compression is harder than light, for every method in every paper',
+    'LDFnet I; LDA I; LLS II; MC-LCR 5', stated=False)
 def _(_m): return said('LDF-07', 'LDA-02', 'LLS-05', 'MCL-20')
 
-@relation('X-03', 'standins/cross-corpus', 'Whoever learns on FF++ does worse on Celeb-DF, in every paper', 'LDA VI; LLS I; MC-LCR 4; BiG-Arts 4', stated=False)
+@relation('X-03', 'standins/cross-corpus', 'Whoever learns on FF++ does worse on Celeb-DF, in every paper',
+    'LDA VI; LLS I; MC-LCR 4; BiG-Arts 4', stated=False)
 def _(_m):
     alone, four, table = cells('lls', 'table-1'), cells('mclcr', 'table-4'), cells('bigarts', 'table-4')
-    here = [alone('AUC', x, train=lls.HQ, test='Celeb-DF') < alone('AUC', x, train=lls.HQ, test=lls.HQ) for x in (*lls.PRINTED['table-1']['Celeb-DF'], 'lls')]
+    here = [alone('AUC', x, train=lls.HQ, test='Celeb-DF') < alone('AUC', x, train=lls.HQ, test=lls.HQ)
+        for x in (*lls.PRINTED['table-1']['Celeb-DF'], 'lls')]
     there = [mclcr.crossed(four, x, t) < mclcr.crossed(four, x, t, 'FF++:DF') for x, t in (*mclcr.CROSSED, ('mclcr', 'FF++'))]
-    return said('LDA-12') + here + there + [bigarts.at(table, x, bigarts.CELEB, bigarts.DEEPFAKES) < bigarts.at(table, x, bigarts.DEEPFAKES, bigarts.DEEPFAKES) for x in bigarts.ROWS]
+    return said('LDA-12') + here + there + [bigarts.at(table, x, bigarts.CELEB, bigarts.DEEPFAKES) < bigarts.at(table, x, bigarts.DEEPFAKES,
+        bigarts.DEEPFAKES) for x in bigarts.ROWS]

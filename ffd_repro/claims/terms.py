@@ -120,7 +120,8 @@ class Comparison:
     flipped:bool=False # written as right < left
     chained:tuple=()   # the terms of a `chain`, for showing
 
-    def __bool__(self): raise BadSetting('A comparison of terms has no truth value before it is judged.', fix='write a < b < c as chain(a, b, c), and combine comparisons in a list')
+    def __bool__(self): raise BadSetting('A comparison of terms has no truth value before it is judged.',
+        fix='write a < b < c as chain(a, b, c), and combine comparisons in a list')
 
     def effect(self, look): return (self.left - self.right).value(look)
     def cells(self): return self.left.cells() + self.right.cells()

@@ -50,7 +50,8 @@ def map_figure(maps:dict, # setting's name -> [seeds, n, h, w]
                numbers:tuple=(4, 8, 16)): # how many fakes are averaged
     "Averaged maps: a column a setting, a row a number of fakes, the entropy above each."
     plt = need('matplotlib.pyplot', extra='notebook')
-    fig, axes = plt.subplots(len(numbers), len(maps), figsize=(1.6*len(maps), 1.75*len(numbers)), squeeze=False, layout='constrained', dpi=75)
+    fig, axes = plt.subplots(len(numbers), len(maps), figsize=(1.6*len(maps), 1.75*len(numbers)), squeeze=False, layout='constrained',
+        dpi=75)
     for j, (name, kept) in enumerate(maps.items()):
         for i, n in enumerate(numbers):
             mean = kept[:, :n].mean((0, 1))
@@ -98,11 +99,13 @@ def _drawn(person:str, quality:str, profile:str, side:int, after:int)->list: # o
     for t in dict.fromkeys((0, max(min(len(shots)//2, len(shots) - 1 - after), 0))):
         at = [min(t + i, len(shots) - 1) for i in range(1 + after)]
         box = square(Box(*np.round(shots[t].box) - [left, top]*2), 1.3)
-        found.append((np.stack([crop(seen[i], box, side) for i in at]), np.stack([move(shots[i].landmarks - [left, top], affine_to_crop(box, side)) for i in at])))
+        found.append((np.stack([crop(seen[i], box, side) for i in at]),
+            np.stack([move(shots[i].landmarks - [left, top], affine_to_crop(box, side)) for i in at])))
     return found
 
 @lru_cache(maxsize=4)
-def drawn_clips(view:str, profile:str, side:int, after:int=0, people:int=20)->tuple: # uint8 [N, 1+after, S, S, 3], landmarks [N, 1+after, 68, 2], names
+def drawn_clips(view:str, profile:str, side:int, after:int=0,
+    people:int=20)->tuple: # uint8 [N, 1+after, S, S, 3], landmarks [N, 1+after, 68, 2], names
     "Clips of the FF++ stand-in's test originals with their exact landmarks."
     who = sorted(sum(ff_pairs(SIZES[profile]['FF++'].people)['test'], []))[:people]
     found = [(*c, f'drawn/{w}') for w in who for c in _drawn(w, parse_view(view).quality, profile, side, after)]
@@ -111,13 +114,15 @@ def drawn_clips(view:str, profile:str, side:int, after:int=0, people:int=20)->tu
 # %% ../../nbs/90_evidence/attention.ipynb #e2115fab
 def photographed(fs, # FaceSet or ClipSet
                  after:int=0, most:int=40)->tuple: # as of `drawn_clips`
-    "Real test faces with the landmarks that dlib finds, one a video, cut as the net sees them. No dlib is a `MissingExtra`, no face a `NoFace`."
+    "Real test faces with the landmarks that dlib finds, one a video, cut as the net sees them; raises `MissingExtra` or `NoFace`."
     found = []
     for row in fs.rows[chosen(fs, 0, most)]:
-        clip = np.concatenate([fs.store.faces[row][None], fs.store.followers[row, :after]]) if after else np.array(fs.store.faces[row])[None]
+        clip = np.concatenate([fs.store.faces[row][None], fs.store.followers[row,
+            :after]]) if after else np.array(fs.store.faces[row])[None]
         marks = [dlib_marks(f) for f in clip]
         if all(x is not None for x in marks): found.append((clip, np.stack(marks), fs.store.manifest.video.iloc[row]))
-    if not found: raise NoFace(f'dlib finds no face in {most} test faces, so there is nothing to tamper with.', fs.store.folder, 'use faces of at least 100 pixels')
+    if not found: raise NoFace(f'dlib finds no face in {most} test faces, so there is nothing to tamper with.', fs.store.folder,
+        'use faces of at least 100 pixels')
     return tuple(np.stack(part) if i < 2 else list(part) for i, part in enumerate(zip(*found)))
 
 # %% ../../nbs/90_evidence/attention.ipynb #6f437055
@@ -133,7 +138,8 @@ def entropy_values(model, fs, test:str, n:int=64)->pd.DataFrame: # columns VALUE
     for label, word in enumerate(('real', 'fake')):
         at = chosen(fs, label, n)
         videos = fs.store.manifest.video.iloc[fs.rows[at]]
-        rows += [('entropy', f'{kind}, {word}', test, v, map_entropy(a)) for kind, maps in attention_maps(model, fs.images(at)).items() for v, a in zip(videos, maps)]
+        rows += [('entropy', f'{kind}, {word}', test, v, map_entropy(a)) for kind, maps in attention_maps(model, fs.images(at)).items()
+            for v, a in zip(videos, maps)]
     return pd.DataFrame(rows, columns=VALUES)
 
 # %% ../../nbs/90_evidence/attention.ipynb #7b3cc272
@@ -175,7 +181,8 @@ def inside_of(model, spec, test:str)->pd.DataFrame: # columns VALUES
 def _over(ax, face, attention=None, mask=None, title=''):
     "A face, its attention over it, and the outline of a region."
     ax.imshow(face)
-    if attention is not None: ax.imshow(cv2.resize(attention.astype(np.float32), face.shape[1::-1], interpolation=cv2.INTER_NEAREST), cmap='viridis', alpha=.6, vmin=0, vmax=1)
+    if attention is not None: ax.imshow(cv2.resize(attention.astype(np.float32), face.shape[1::-1], interpolation=cv2.INTER_NEAREST),
+        cmap='viridis', alpha=.6, vmin=0, vmax=1)
     if mask is not None: ax.contour(mask, [.5], colors='red', linewidths=.8)
     ax.set_title(title, fontsize=7, pad=2)
     ax.set(xticks=[], yticks=[])
@@ -200,10 +207,12 @@ def attention_figure(model, fs, kinds=None, each:int=2): # kinds: of maps; None 
     at = np.concatenate([chosen(fs, label, each) for label in (0, 1)])
     found, pixels = attention_maps(model, fs.images(at)), fs.store.faces[fs.rows[at]]
     rows = [k for k in found if kinds is None or k in kinds]
-    fig, axes = plt.subplots(1 + len(rows), len(at), figsize=(1.5*len(at), 1.65*(1 + len(rows))), squeeze=False, layout='constrained', dpi=50)
+    fig, axes = plt.subplots(1 + len(rows), len(at), figsize=(1.5*len(at), 1.65*(1 + len(rows))), squeeze=False, layout='constrained',
+        dpi=50)
     for j, i in enumerate(at):
         _over(axes[0][j], pixels[j], title=('real', 'fake')[fs.labels[i]])
-        for axs, kind in zip(axes[1:], rows): _over(axs[j], pixels[j], found[kind][j], title=f'{kind}: entropy {map_entropy(found[kind][j]):.3f}')
+        for axs, kind in zip(axes[1:], rows): _over(axs[j], pixels[j], found[kind][j],
+            title=f'{kind}: entropy {map_entropy(found[kind][j]):.3f}')
     return fig
 
 # %% ../../nbs/90_evidence/attention.ipynb #a891eead
@@ -223,7 +232,8 @@ def worst_reals(predictions:pd.DataFrame, # of one test view
                 n:int=6)->pd.DataFrame: # video, frame, score, rank; the worst first
     "The real faces that are called fake with most conviction, one a video; `rank` is the place among all faces of the test."
     p = predictions.assign(rank=predictions.score.rank(ascending=False, method='first').astype(int))
-    return p[p.label == 0].sort_values(['score', 'video'], ascending=[False, True]).drop_duplicates('video').head(n)[['video', 'frame', 'score', 'rank']].reset_index(drop=True)
+    return p[p.label == 0].sort_values(['score', 'video'], ascending=[False, True]).drop_duplicates('video').head(n)[['video', 'frame',
+        'score', 'rank']].reset_index(drop=True)
 
 def positions_of(fs, rows:pd.DataFrame)->np.ndarray: # positions in the set
     "Where the faces of a table of videos and frames are in a set."
@@ -236,7 +246,8 @@ def failure_figure(model, fs, worst:pd.DataFrame): # from `worst_reals`
     "The worst-scored real faces above their attention."
     plt, at = need('matplotlib.pyplot', extra='notebook'), positions_of(fs, worst)
     found, pixels = attention_maps(model, fs.images(at)), fs.store.faces[fs.rows[at]]
-    fig, axes = plt.subplots(1 + len(found), len(at), figsize=(1.4*len(at), 1.6*(1 + len(found))), squeeze=False, layout='constrained', dpi=50)
+    fig, axes = plt.subplots(1 + len(found), len(at), figsize=(1.4*len(at), 1.6*(1 + len(found))), squeeze=False, layout='constrained',
+        dpi=50)
     for j, score in enumerate(worst.score):
         _over(axes[0][j], pixels[j], title=f'P(fake) {score:.2f}')
         for axs, (kind, maps) in zip(axes[1:], found.items()): _over(axs[j], pixels[j], maps[j], title=kind)
@@ -252,4 +263,5 @@ def frontier_share(maps:np.ndarray # [B, g, g]
 def frontier_table(model, fs, worst:pd.DataFrame, n:int=64)->pd.DataFrame: # index: kind of map
     "Attention on the frontier, of the failures and of real faces at large."
     groups = {'failures': positions_of(fs, worst), 'real faces': chosen(fs, 0, n)}
-    return pd.DataFrame({name: {kind: frontier_share(m).mean() for kind, m in attention_maps(model, fs.images(at)).items()} for name, at in groups.items()}).round(3)
+    return pd.DataFrame({name: {kind: frontier_share(m).mean() for kind, m in attention_maps(model, fs.images(at)).items()}
+        for name, at in groups.items()}).round(3)

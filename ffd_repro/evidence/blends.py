@@ -18,7 +18,8 @@ from ..sets.self_blending import BlendSet
 from ..sets.views import face_store, part_rows
 
 # %% ../../nbs/90_evidence/blends.ipynb #a5ee353c
-def blend_set(view:str, profile:str, kind:int=None, seed:int=0)->BlendSet: # kind: 1 (Real, Real), 2 (Fake, Real); None: all, in equal shares
+def blend_set(view:str, profile:str, kind:int=None,
+    seed:int=0)->BlendSet: # kind: 1 (Real, Real), 2 (Fake, Real); None: all, in equal shares
     "Training faces with their blends."
     v = parse_view(view)
     store = face_store(v.corpus, v.quality, profile)
@@ -41,7 +42,8 @@ def making_figure(view:str, profile:str, each:int=3):
         images, masks = bs.pixels(at)
         for axs, made, image, mask in zip(axes[each*k:], bs.plan(at), images, masks):
             pictures = bs.store.faces[made.source], bs.store.faces[made.target], mask[0], mask[1], image
-            for ax, picture, title in zip(axs, pictures, ('source A', 'target B', '$M_{In}$', '$M_{Ex}$', kind.replace('_', ', '))): tile(ax, picture, title)
+            for ax, picture, title in zip(axs, pictures, ('source A', 'target B', '$M_{In}$', '$M_{Ex}$',
+                kind.replace('_', ', '))): tile(ax, picture, title)
     return fig
 
 @partial(figures.register, name='kinds')
@@ -68,5 +70,6 @@ def parts_figure(view:str, profile:str, each:int=3):
     fig, axes = grid(each, 2 + len(PARTS))
     for i, axs in enumerate(axes):
         row = made[PARTS[0]].rows[i]
-        for ax, picture, title in zip(axs, (store.faces[pairs[row]], store.faces[row], *(m.images[i] for m in made.values())), ('real', 'fake', *made)): tile(ax, picture, title)
+        for ax, picture, title in zip(axs, (store.faces[pairs[row]], store.faces[row], *(m.images[i] for m in made.values())),
+            ('real', 'fake', *made)): tile(ax, picture, title)
     return fig

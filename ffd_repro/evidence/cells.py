@@ -61,9 +61,11 @@ def cells_of(target:Target)->list[Cell]:
     for method, setting in target.methods:
         for metric in target.metrics:
             source = SOURCES[metric_of(metric).source]
-            pairs = [(*view, level) for view in (*target.views, *target.averages) for level in target.levels] if source.per_view else [('', '', '')]
+            pairs = [(*view, level) for view in (*target.views, *target.averages)
+                for level in target.levels] if source.per_view else [('', '', '')]
             conditions = (source.per_condition and target.swept) or ('',)
-            found += [Cell(target, RowKey(target.paper, target.item, method, setting, *pair, c, metric)) for pair in pairs for c in conditions]
+            found += [Cell(target, RowKey(target.paper, target.item, method, setting, *pair, c, metric)) for pair in pairs
+                for c in conditions]
     return found
 
 def keys_of(target:Target)->list[RowKey]:
@@ -75,7 +77,8 @@ def specs_of(cell:Cell, profile:str)->list: # of RunSpec, one a seed
     "The runs whose predictions give a cell; none for a detector that is not built, and for a setting or a condition that does not exist."
     if not cell.exists or not cell.key.train or profile not in detectors[cell.key.method].recipes: return []
     setting, protocol = cell.asked
-    return [make_spec(cell.key.method, setting, cell.key.train, (cell.test,), profile, seed, protocol) for seed in profile_of(profile).seeds]
+    return [make_spec(cell.key.method, setting, cell.key.train, (cell.test,), profile, seed, protocol)
+        for seed in profile_of(profile).seeds]
 
 def kept_runs(cell:Cell, profile:str)->dict: # seed -> RunSpec
     "Those of them that exist and did not fail."

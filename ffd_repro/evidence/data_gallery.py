@@ -28,11 +28,12 @@ def pairs(view:str, profile:str)->pd.DataFrame: # rows of the video manifest, on
     "The first forged test video of each manipulation."
     videos = view_videos(view, corpus_root(parse_view(view).corpus, profile)[0], missing_rule())
     fakes = videos[(videos.label == 1) & (videos.split == 'test')].sort_values('video')
-    return fakes.groupby('method', sort=False).head(1).merge(videos[['video', 'path']], left_on='pair', right_on='video', suffixes=('', '_real'))
+    return fakes.groupby('method', sort=False).head(1).merge(videos[['video', 'path']], left_on='pair', right_on='video',
+        suffixes=('', '_real'))
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #24ceeebb
 def middle(*paths)->list: # of uint8 [H, W, 3]
-    "The middle frame of the shortest of some videos, and the frames of that number of the others: a forgery may be shorter than its original."
+    "The middle frame of the shortest of some videos, and the same frames of the others: a forgery may be shorter than its original."
     index = min(count_frames(p) for p in paths)//2
     return [next(frame for _, frame in frames_of(p, [index])) for p in paths]
 
@@ -52,11 +53,13 @@ def pair_figure(table:pd.DataFrame, # from `pairs`
     facts = []
     for axs, (_, row) in zip(axes, table.iterrows()):
         real, fake, difference, mask = triple(row, root)
-        for ax, image, title in zip(axs, (real, fake, np.minimum(8*difference, 255).astype(np.uint8)), ('real', row.method, 'difference × 8')):
+        for ax, image, title in zip(axs, (real, fake, np.minimum(8*difference, 255).astype(np.uint8)),
+            ('real', row.method, 'difference × 8')):
             ax.imshow(image)
             ax.set_title(title, fontsize=8)
             ax.axis('off')
-        facts.append(dict(method=row.method, inside=round(difference[mask].mean(), 2), outside=round(difference[~mask].mean(), 2), covered=round(mask.mean(), 3)))
+        facts.append(dict(method=row.method, inside=round(difference[mask].mean(), 2), outside=round(difference[~mask].mean(), 2),
+            covered=round(mask.mean(), 3)))
     fig.suptitle(display_view(view, data), fontsize=9)
     return fig, pd.DataFrame(facts).set_index('method')
 
@@ -92,12 +95,14 @@ def levels_of(clip:pd.DataFrame, root)->pd.DataFrame: # rows of the video manife
 def frame_rules(clip:pd.DataFrame, root, most:int=5)->dict: # sampling -> numbers of the frames
     "Three ways to take `most` frames of a video: the first, spread, and every so many; short videos take a shorter step."
     n = count_frames(Path(root)/clip.path[0])
-    return {rule: parse_sampling(rule)[1].frames(n) for rule in (f'first:{most}', f'even:{most}', f'every:{10 if n > 10*most else 2}x{most}')}
+    return {rule: parse_sampling(rule)[1].frames(n) for rule in (f'first:{most}', f'even:{most}',
+        f'every:{10 if n > 10*most else 2}x{most}')}
 
 def sampling_table(clip:pd.DataFrame, root, most:int=5)->pd.DataFrame: # index: sampling
     "Which frames each rule takes, and how much of the video lies between the first and the last."
     n = count_frames(Path(root)/clip.path[0])
-    return pd.DataFrame({rule: dict(frames=', '.join(map(str, at)), spanned=f'{(at[-1]-at[0]+1)/n:.0%}') for rule, at in frame_rules(clip, root, most).items()}).T
+    return pd.DataFrame({rule: dict(frames=', '.join(map(str, at)), spanned=f'{(at[-1]-at[0]+1)/n:.0%}')
+        for rule, at in frame_rules(clip, root, most).items()}).T
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #664b9639
 def switch_rows(clip:pd.DataFrame, root, margins:tuple=(1., 1.3, 1.6))->list: # of (what, faces, their titles)
@@ -106,13 +111,15 @@ def switch_rows(clip:pd.DataFrame, root, margins:tuple=(1., 1.3, 1.6))->list: # 
     one = lambda clip, margin: cut_clip(clip, root, 'even:3', margin)[0][-1]
     rows.append(('crop', [one(clip, m) for m in margins], [f'× {m:g}' for m in margins]))
     levels = levels_of(clip, root)
-    return rows + [('quality', [one(levels.iloc[[i]].reset_index(drop=True), 1.3) for i in range(len(levels))], [q or 'as it is' for q in levels.quality])]
+    return rows + [('quality', [one(levels.iloc[[i]].reset_index(drop=True), 1.3) for i in range(len(levels))],
+        [q or 'as it is' for q in levels.quality])]
 
 def switch_figure(rows:list, # from `switch_rows`
                   title:str=''):
     "The rows below one another."
     plt = need('matplotlib.pyplot', extra='notebook')
-    fig, axes = plt.subplots(len(rows), max(len(faces) for _, faces, _ in rows), figsize=(5.6, 1.05*len(rows)), squeeze=False, layout='constrained', dpi=85)
+    fig, axes = plt.subplots(len(rows), max(len(faces) for _, faces, _ in rows), figsize=(5.6, 1.05*len(rows)), squeeze=False,
+        layout='constrained', dpi=85)
     for ax in axes.flat: ax.set(xticks=[], yticks=[], frame_on=False)
     for axs, (what, faces, titles) in zip(axes, rows):
         axs[0].set_ylabel(what, fontsize=8)

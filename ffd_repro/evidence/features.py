@@ -35,7 +35,8 @@ def features_of(model, spec, test:str, batch:int=32)->Features:
     fs = test_faces(spec, test)
     at = few(fs)
     with looking_at(model): found = [model(fs.images(part).to(device())).features for part in np.split(at, range(batch, len(at), batch))]
-    if any(f is None for f in found): raise BadSetting(f'The Prediction of {spec.method} holds no features.', spec.id, 'give what the classifier sees as `features`')
+    if any(f is None for f in found): raise BadSetting(f'The Prediction of {spec.method} holds no features.', spec.id,
+        'give what the classifier sees as `features`')
     m = fs.store.manifest.iloc[fs.rows[at]]
     return Features(torch.cat(found).float().cpu().numpy(), fs.labels[at], m.method.to_numpy(str), m.video.to_numpy(str), fs.store.data)
 
@@ -55,7 +56,8 @@ def feature_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
     "How a net keeps real and fake test faces apart."
     f = features_of(model, spec, test)
     table = feature_table(f)
-    return pd.DataFrame([(m, '', test, v, x) for m, column in table.items() for v, x in zip(f.videos, column) if np.isfinite(x)], columns=VALUES)
+    return pd.DataFrame([(m, '', test, v, x) for m, column in table.items() for v, x in zip(f.videos, column) if np.isfinite(x)],
+        columns=VALUES)
 
 for metric in ('silhouette', 'knn_purity', 'nt_distance'): measures.register(feature_values, metric)
 

@@ -91,7 +91,8 @@ def blind_iou(model, spec, test:str)->dict: # name of a drawing of the face's ow
 # %% ../../nbs/90_evidence/localised.ipynb #4dfa3bf0
 def cams(model, det:Detector, fs, at, batch:int=32)->np.ndarray: # [n, S, S], of mean 1; of ones where there is nothing
     "Grad-CAM of some faces of a set."
-    maps = np.concatenate([attention_map(model, fs.images(part).to(device()), det.attention).cpu().numpy() for part in np.array_split(at, max(len(at)//batch, 1))])
+    maps = np.concatenate([attention_map(model, fs.images(part).to(device()), det.attention).cpu().numpy()
+        for part in np.array_split(at, max(len(at)//batch, 1))])
     total = maps.mean((1, 2), keepdims=True)
     return np.where(total > 1e-9, maps/np.maximum(total, 1e-9), 1.)
 
@@ -119,7 +120,8 @@ def distance_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
     maps = cams(model, detectors[spec.method], fs, at)
     videos = found.groupby('video', sort=True).label.first()
     mean = np.stack([maps[(found.video == v).to_numpy()].mean(0) for v in videos.index])
-    return pd.DataFrame([('cam_distance', c, test, v, x) for c, column in apart(mean, videos.to_numpy()).items() for v, x in zip(videos.index, column)], columns=VALUES)
+    return pd.DataFrame([('cam_distance', c, test, v, x) for c, column in apart(mean, videos.to_numpy()).items()
+        for v, x in zip(videos.index, column)], columns=VALUES)
 
 measures.register(cam_values, 'cam_inside')
 measures.register(distance_values, 'cam_distance');
@@ -151,7 +153,9 @@ def cam_figure(nets:list, # of (model, run)
             maps = cams(model, detectors[spec.method], fs, at)
             for c, word in enumerate(('real', 'fake')):
                 own, top = fs.labels[at] == c, c*(1 + len(nets))
-                if not k: tile(axes[top][j], fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8), '' if c else display_view(test, fs.store.data).replace(' stand-in', '\nstand-in'))
+                if not k: tile(axes[top][j], fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8), '' if c
+                    else display_view(test, fs.store.data).replace(' stand-in', '\nstand-in'))
                 tile(axes[top + 1 + k][j], maps[own].mean(0)/2.5, cmap='viridis')
-                for row, text in ((top, word), (top + 1 + k, fill(display(spec.method, spec.setting), 16))): axes[row][0].set_ylabel(text, fontsize=7)
+                for row, text in ((top, word), (top + 1 + k, fill(display(spec.method, spec.setting), 16))): axes[row][0].set_ylabel(text,
+                    fontsize=7)
     return fig

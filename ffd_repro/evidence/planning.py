@@ -27,4 +27,5 @@ def plan(keys, # names of targets
     tests = {}
     for key in keys:
         for *asked, te in needed(targets[key]): tests.setdefault(tuple(asked), {})[te] = None
-    return [make_spec(m, s, tr, tuple(sorted(te)), profile, seed, p) for (m, s, tr, p), te in sorted(tests.items()) for seed in profile_of(profile).seeds]
+    return [make_spec(m, s, tr, tuple(sorted(te)), profile, seed, p) for (m, s, tr, p), te in sorted(tests.items())
+        for seed in profile_of(profile).seeds]

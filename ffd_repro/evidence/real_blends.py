@@ -55,12 +55,14 @@ def _there(file:str, places)->Path|None:
 def pair_table(file,   # CSV
                *places # folders in which its files may lie, too
               )->pd.DataFrame: # fake, real (paths), persona
-    "The pairs that a table lists. `BadFile` where it cannot be read, lacks a column or names a file that is not there; `MissingData` for no pair."
+    "The pairs that a table lists; raises `BadFile` for one that cannot be read or names files that are not there, `MissingData` for none."
     file = Path(file)
     try: table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as e: raise BadFile(f'the table of pairs cannot be read ({e})', where=file, fix='it must be a CSV with the columns fake, real and persona') from e
+    except (OSError, ValueError) as e: raise BadFile(f'the table of pairs cannot be read ({e})', where=file,
+        fix='it must be a CSV with the columns fake, real and persona') from e
     found = {k: next((n for n in names if n in table), None) for k, names in NAMES.items()}
-    if None in found.values(): raise BadFile('the table of pairs has no column '+' and none '.join(' or '.join(NAMES[k]) for k, n in found.items() if n is None), where=file)
+    if None in found.values(): raise BadFile('the table of pairs has no column '
+        +' and none '.join(' or '.join(NAMES[k]) for k, n in found.items() if n is None), where=file)
     pairs = pd.DataFrame({k: table[n].str.strip() for k, n in found.items()})
     pairs = pairs[pairs.real!=''].reset_index(drop=True)
     if not len(pairs): raise MissingData('the table lists no fake with its original', where=file, fix='fill the column of the originals')
@@ -75,7 +77,8 @@ def pictures(paths, people, # of the same length
              label=0)->pd.DataFrame: # as `extract` takes it
     "Single pictures as videos of one frame."
     paths = [str(p) for p in paths]
-    return pd.DataFrame(dict(corpus='Photographs', quality='', label=label, method='swap' if label else 'real', video=paths, target=list(people), source='', pair='', split='', path=paths, mask=''))[COLUMNS]
+    return pd.DataFrame(dict(corpus='Photographs', quality='', label=label, method='swap' if label else 'real', video=paths,
+        target=list(people), source='', pair='', split='', path=paths, mask=''))[COLUMNS]
 
 def to_learn_from(root, # of the photographs
                   pairs:pd.DataFrame # from `pair_table`
@@ -110,13 +113,15 @@ def frozen(blends:RealBlends, times:int=3)->FaceStore: # not stated: chosen beca
     fake = np.tile(np.flatnonzero(blends.labels), times)
     made = [blends.pixels(part, epoch)[0] for epoch, part in enumerate(np.split(fake, times))]
     out.faces = np.concatenate([blends.pixels(real)[0], *made])
-    out.manifest = blends.store.manifest.iloc[blends.rows[np.r_[real, fake]]].assign(label=np.repeat([0, 1], [len(real), len(fake)])).reset_index(drop=True)
+    out.manifest = blends.store.manifest.iloc[blends.rows[np.r_[real, fake]]].assign(label=np.repeat([0, 1],
+        [len(real), len(fake)])).reset_index(drop=True)
     return out
 
 # %% ../../nbs/90_evidence/real_blends.ipynb #95f3187e
 RECIPES = dict( # of BiG-Arts, for this experiment
     paper=Recipe(epochs=100, batch=32, lr=1e-3, schedule='cosine', balanced=True, augment='jpeg', loss='own'),
-    small=Recipe(epochs=8, batch=16, lr=3e-3, schedule='cosine', channels_last=True, balanced=True, augment='jpeg', loss='own'), # not stated: chosen because half an hour is to be spent on two cores, and the rate is that of systems.bigarts
+    small=Recipe(epochs=8, batch=16, lr=3e-3, schedule='cosine', channels_last=True, balanced=True, augment='jpeg', loss='own'),
+    # not stated: chosen because half an hour is to be spent on two cores, and the rate is that of systems.bigarts
     smoke=Recipe(epochs=1, batch=8, lr=1e-3, schedule='constant', balanced=True, augment='jpeg', loss='own'))
 FACES = dict(paper=20000, small=1600, smoke=64) # of an epoch, at least
 AUGMENTED = ('flip', 'jpeg') # flips not stated: chosen because photographs are few
@@ -125,7 +130,9 @@ def sets(store:FaceStore, train_rows, val_rows, # of real faces
          faces:int # of an epoch, at least
         )->tuple: # FaceSets to train on and to validate on
     "What is learnt from; raises `BadSetting` for a part without faces."
-    if not len(train_rows) or not len(val_rows): raise BadSetting(f'{len(train_rows)} faces to learn from and {len(val_rows)} to validate on', where=store.folder, fix='give more photographs of more people, in colour')
+    if not len(train_rows) or not len(val_rows): raise BadSetting(f'{len(train_rows)} faces to learn from and {len(val_rows)} to validate '
+                                                                  f'on', where=store.folder, fix=
+                                                                      'give more photographs of more people, in colour')
     d, times = detectors['bigarts'], -(-faces//(2*len(train_rows)))
     kept = dict(mean=d.mean, std=d.std)
     judged = frozen(RealBlends(store, val_rows, seed=1))
@@ -138,7 +145,8 @@ def learn(store:FaceStore, train_rows, val_rows, profile:str, seed:int, folder,
     recipe, size = lookup('profile', profile, RECIPES), profile_of(profile)
     seed_everything(seed)
     model = BiGArts(store.side, size.tiny, pretrained=pretrained)
-    history = train(model, *sets(store, train_rows, val_rows, FACES[profile]), recipe, seed, folder=folder, checkpoint_every=200, progress=progress, run=f'real blends {pretrained}')
+    history = train(model, *sets(store, train_rows, val_rows, FACES[profile]), recipe, seed, folder=folder, checkpoint_every=200,
+        progress=progress, run=f'real blends {pretrained}')
     return model.eval(), history
 
 # %% ../../nbs/90_evidence/real_blends.ipynb #83a099c9
@@ -150,7 +158,8 @@ def judged(model, store:FaceStore, rows=None, **columns # of the table
     d = detectors['bigarts']
     faces = treated(FaceSet(store, rows, mean=d.mean, std=d.std), QUALITY)
     m = store.manifest.iloc[faces.rows]
-    return pd.DataFrame(dict(row=faces.rows, video=m.video.to_numpy(), label=m.label.to_numpy(), score=predict(model, faces, batch=64).round(6))).assign(**columns)
+    return pd.DataFrame(dict(row=faces.rows, video=m.video.to_numpy(), label=m.label.to_numpy(),
+        score=predict(model, faces, batch=64).round(6))).assign(**columns)
 
 # %% ../../nbs/90_evidence/real_blends.ipynb #f3c89edc
 def spread(scores:pd.DataFrame, # label, score, seed and the column of the groups, each with both classes
@@ -160,7 +169,8 @@ def spread(scores:pd.DataFrame, # label, score, seed and the column of the group
     groups, values = np.unique(scores[group], return_inverse=True)
     weights = rng('real blends', len(groups)).multinomial(len(groups), [1/len(groups)]*len(groups), n).astype(float)
     one = np.ones((1, len(groups)))
-    at = lambda w: np.mean([weighted_auc(p.label.to_numpy(), p.score.to_numpy(), w[:, values[(scores.seed==s).to_numpy()]]) for s, p in scores.groupby('seed')], 0)
+    at = lambda w: np.mean([weighted_auc(p.label.to_numpy(), p.score.to_numpy(), w[:, values[(scores.seed==s).to_numpy()]])
+        for s, p in scores.groupby('seed')], 0)
     low, high = interval(at(weights))
     return dict(AUC=float(at(one)[0]), low=low, high=high)
 
@@ -183,9 +193,10 @@ PAIRED = ['test', 'data', 'persona', 'group', 'pair', 'label', 'score', 'seed']
 def paired_pictures(said:pd.DataFrame, # of `judged`
                     pairs:pd.DataFrame # of `pair_table`
                    )->pd.DataFrame: # PAIRED
-    "Scores of pictures in pairs: an original of several forgeries stands in each of its pairs; a pair of which one face was not found is left out."
+    "Scores of pictures in pairs: an original stands in each of its pairs; a pair of which one face was not found is left out."
     score = dict(zip(said.video, said.score))
-    rows = [dict(test='real swaps', data='real', persona=p.persona, group=p.persona, pair=i, label=label, score=score.get(str(f), np.nan), seed=said.seed.iloc[0]) for i, p in enumerate(pairs.itertuples()) for label, f in ((0, p.real), (1, p.fake))]
+    rows = [dict(test='real swaps', data='real', persona=p.persona, group=p.persona, pair=i, label=label, score=score.get(str(f), np.nan),
+        seed=said.seed.iloc[0]) for i, p in enumerate(pairs.itertuples()) for label, f in ((0, p.real), (1, p.fake))]
     table = pd.DataFrame(rows)
     return table[table.groupby('pair').score.transform('count')==2].reset_index(drop=True)[PAIRED]
 
@@ -194,7 +205,8 @@ def paired_frames(said:pd.DataFrame, # of `judged`
     "Scores of the frames of a corpus in pairs, those without an original left out."
     score, m, original = dict(zip(said.row, said.score)), store.manifest, pair_rows(store)
     both = [(i, int(original[i])) for i in said.row[said.label==1] if original[i]>=0 and int(original[i]) in score]
-    rows = [dict(test=test, data=store.data, persona=m.method[i], group=m.target[i], pair=n, label=label, score=score[row], seed=said.seed.iloc[0]) for n, (i, r) in enumerate(both) for label, row in ((0, r), (1, i))]
+    rows = [dict(test=test, data=store.data, persona=m.method[i], group=m.target[i], pair=n, label=label, score=score[row],
+        seed=said.seed.iloc[0]) for n, (i, r) in enumerate(both) for label, row in ((0, r), (1, i))]
     return pd.DataFrame(rows, columns=PAIRED)
 
 # %% ../../nbs/90_evidence/real_blends.ipynb #8e316ea3
@@ -209,7 +221,8 @@ def trained_on(store:FaceStore, train_rows, val_rows, profile:str, seed:int, pre
     home = cache()/'real_blends'/profile/f'{seed}-{digest(asked)[:8]}'
     model, history = learn(store, train_rows, val_rows, profile, seed, home, pretrained, progress=False)
     save_weights(home/'weights.safetensors', model, detector='bigarts', setting='full', side=store.side)
-    return model, dict(seed=seed, faces=len(m), people=m.target.nunique(), steps=len(history.steps), val_auc=round(max(e['val_auc'] for e in history.epochs), 4), wall_s=round(time.time()-start))
+    return model, dict(seed=seed, faces=len(m), people=m.target.nunique(), steps=len(history.steps),
+        val_auc=round(max(e['val_auc'] for e in history.epochs), 4), wall_s=round(time.time()-start))
 
 def on_frames(profile:str, seed:int, pretrained=False)->tuple: # PAIRED, facts
     "Learn from the original people of a corpus, judge its forgeries of others."
@@ -217,12 +230,14 @@ def on_frames(profile:str, seed:int, pretrained=False)->tuple: # PAIRED, facts
     store = face_store(v.corpus, v.quality, profile)
     rows = [r[store.manifest.label.to_numpy()[r]==0] for r in (part_rows(store.manifest, v, part) for part in ('train', 'val'))]
     model, facts = trained_on(store, *rows, profile, seed, pretrained)
-    return paired_frames(judged(model, store, part_rows(store.manifest, v, 'test', 'balance=all'), seed=seed), store, VIEW), dict(facts, test=VIEW, data=store.data)
+    return paired_frames(judged(model, store, part_rows(store.manifest, v, 'test', 'balance=all'), seed=seed), store, VIEW), dict(facts,
+        test=VIEW, data=store.data)
 
 def cut_both(root, pairs:pd.DataFrame, profile:str, workers:int=1)->tuple: # two FaceStores: photographs, pairs
     "The faces that are learnt from and those that are judged."
     once, side = pairs.drop_duplicates('real'), profile_of(profile).side
-    cut = lambda what, manifest: cut_pictures(manifest, side, cache()/'real_blends'/profile/f'{what}-{digest(manifest.to_csv())[:8]}', workers)
+    cut = lambda what, manifest: cut_pictures(manifest, side, cache()/'real_blends'/profile/f'{what}-{digest(manifest.to_csv())[:8]}',
+        workers)
     test = pd.concat([pictures(once.real, once.persona), pictures(pairs.fake, pairs.persona, 1)], ignore_index=True)
     return cut('photographs', to_learn_from(root, pairs)), cut('pairs', test)
 
@@ -231,7 +246,8 @@ def on_photographs(root, pairs:pd.DataFrame, profile:str, seed:int, pretrained=F
     store, test = cut_both(root, pairs, profile)
     rows = [np.flatnonzero(usable(store)&(store.manifest.split==part).to_numpy()) for part in ('train', 'val')]
     model, facts = trained_on(store, *rows, profile, seed, pretrained)
-    return paired_pictures(judged(model, test, seed=seed), pairs), dict(facts, test='real swaps', data='real', photographs=len(store.meta['skipped'])+len(store))
+    return paired_pictures(judged(model, test, seed=seed), pairs), dict(facts, test='real swaps', data='real',
+        photographs=len(store.meta['skipped'])+len(store))
 
 # %% ../../nbs/90_evidence/real_blends.ipynb #214f0e6c
 SCORES, RECORD = 'scores.csv', 'record.json'
@@ -241,9 +257,11 @@ def experiment(root, pairs:pd.DataFrame, profile:str, seeds, pretrained=False, w
     "Both worlds with every seed, `workers` trainings at a time; writes scores and a record, no picture and no path."
     start, v = time.time(), parse_view(VIEW)
     cut_both(root, pairs, profile, workers); face_store(v.corpus, v.quality, profile) # once, before the trainings ask for them
-    jobs = [job for s in seeds for job in (delayed(on_photographs)(root, pairs, profile, s, pretrained), delayed(on_frames)(profile, s, pretrained))]
+    jobs = [job for s in seeds for job in (delayed(on_photographs)(root, pairs, profile, s, pretrained),
+        delayed(on_frames)(profile, s, pretrained))]
     made = list(tqdm(Parallel(n_jobs=workers, return_as='generator')(jobs), 'trainings', len(jobs)))
-    record = dict(profile=profile, side=profile_of(profile).side, pretrained=pretrained, recipe=dict(dataclasses.asdict(RECIPES[profile]), augment=AUGMENTED), trainings=[f for _, f in made], pairs=len(pairs),
+    record = dict(profile=profile, side=profile_of(profile).side, pretrained=pretrained,
+        recipe=dict(dataclasses.asdict(RECIPES[profile]), augment=AUGMENTED), trainings=[f for _, f in made], pairs=len(pairs),
                   personas=pairs.persona.nunique(), code=experiment_code(), wall_s=round(time.time()-start), **surroundings())
     with atomic(kept_in(profile)/SCORES) as tmp: pd.concat([p for p, _ in made]).to_csv(tmp, index=False)
     with atomic(kept_in(profile)/RECORD) as tmp: tmp.write_text(json.dumps(record, indent=1))
@@ -251,18 +269,20 @@ def experiment(root, pairs:pd.DataFrame, profile:str, seeds, pretrained=False, w
 
 def read_scores(profile:str)->tuple: # PAIRED, record
     "What the experiment left. `MissingData` where it was never made."
-    if not (kept_in(profile)/RECORD).exists(): raise MissingData('The experiment on real swaps was not made at this size.', kept_in(profile), f'ffd_real_blends PHOTOGRAPHS --pairs TABLE --profile {profile}')
+    if not (kept_in(profile)/RECORD).exists(): raise MissingData('The experiment on real swaps was not made at this size.',
+        kept_in(profile), f'ffd_real_blends PHOTOGRAPHS --pairs TABLE --profile {profile}')
     return pd.read_csv(kept_in(profile)/SCORES, dtype=dict(persona=str, group=str)), json.loads((kept_in(profile)/RECORD).read_text())
 
 # %% ../../nbs/90_evidence/real_blends.ipynb #4da9ac54
 @call_parse
-def ffd_real_blends(photographs:Param('folder of photographs: <person>/<image>, or with a manifest.csv; LFW is fetched when empty', str, opt=False, nargs='?')='',
+def ffd_real_blends(photographs:Param('folder of photographs: <person>/<image>, or with a manifest.csv; LFW is fetched when empty', str,
+    opt=False, nargs='?')='',
                     pairs:Param('CSV of forgeries and their originals: fake, real, persona', str)='',
                     profile:Param('size of the work: smoke, small or paper', str)='small',
                     seeds:Param('random seeds, separated by commas', str)='7,8,9',
                     pretrained:Param('begin with ImageNet weights, which are fetched', bool)=False,
                     workers:Param('trainings at a time, and processes that cut faces', int)=2):
-    "Train BiG-Arts on blends of real photographs, judge real face swaps, and compare with the stand-in. A run that was stopped goes on where it was."
+    "Train on blends of real photographs, judge real face swaps, and compare with the stand-in; continues a run that was stopped."
     load('systems')
     try:
         if not pairs: raise BadSetting('there is nothing to judge', fix='--pairs: a CSV with the columns fake, real and persona')
@@ -270,5 +290,6 @@ def ffd_real_blends(photographs:Param('folder of photographs: <person>/<image>, 
         experiment(root, pair_table(pairs, root), profile, [int(s) for s in seeds.split(',')], pretrained, workers)
     except FFDError as error: sys.exit(str(error))
     scores, record = read_scores(profile)
-    for test, part in scores.groupby('test', sort=False): print(f'\n{test} ({part.data.iloc[0]})\n{by_persona(part).round(3).to_string(index=False)}')
+    for test, part in scores.groupby('test',
+        sort=False): print(f'\n{test} ({part.data.iloc[0]})\n{by_persona(part).round(3).to_string(index=False)}')
     print(f'\n{record["wall_s"]/60:.0f} min; {shown(kept_in(profile))}')

@@ -44,8 +44,10 @@ def mean_rows(cell:Cell, profile:str)->list[dict]: # one a seed
     parts = [{r['seed']: r for r in seed_rows(c, profile)} for c in cell.members]
     rows = [[p[seed] for p in parts] for seed in parts[0] if all(seed in p for p in parts)]
     worst = lambda of, column, *order: next(x for x in order if x in {r[column] for r in of})
-    return [dict(cell.key._asdict(), value=float(np.mean([r['value'] for r in of])), profile=profile, data=worst(of, 'data', 'stand-in', 'real'),
-                 seed=of[0]['seed'], n=sum(r['n'] for r in of), run='', status=worst(of, 'status', 'stale', 'ok'), note=f'mean of {len(of)} cells') for of in rows]
+    return [dict(cell.key._asdict(), value=float(np.mean([r['value'] for r in of])), profile=profile,
+        data=worst(of, 'data', 'stand-in', 'real'),
+                 seed=of[0]['seed'], n=sum(r['n'] for r in of), run='', status=worst(of, 'status', 'stale', 'ok'),
+                 note=f'mean of {len(of)} cells') for of in rows]
 
 def seed_rows(cell:Cell, profile:str)->list[dict]: # one a seed
     "The single measurements of a cell."

@@ -27,7 +27,8 @@ BLOCKS = dict(b1='act2', b2='block1', b3='block2') # name -> layer of timm's Xce
 def _blocks(model)->dict: # name -> module
     "The first three blocks of the Xception in a net."
     found = {b: [m for name, m in model.named_modules() if name.split('.')[-1] == layer] for b, layer in BLOCKS.items()}
-    if any(len(ms) != 1 for ms in found.values()): raise BadSetting(f'{type(model).__name__} has not one Xception with the blocks 1 to 3.', fix='draw shallow maps of nets built on layers.backbones.xception_net')
+    if any(len(ms) != 1 for ms in found.values()): raise BadSetting(f'{type(model).__name__} has not one Xception with the blocks 1 to 3.',
+        fix='draw shallow maps of nets built on layers.backbones.xception_net')
     return {b: ms[0] for b, ms in found.items()}
 
 @torch.inference_mode()
@@ -35,7 +36,8 @@ def summed_maps(model, images, # normalised [N, 3, S, S]
                  batch:int=32)->dict: # 'b1', 'b2', 'b3' -> [N, h, w], of mean 1; of ones where there is nothing
     "The summed feature maps of the first three blocks."
     kept = {b: [] for b in BLOCKS}
-    hooks = [m.register_forward_hook(lambda _, x, out, b=b: kept[b].append(out.relu().sum(1).float().cpu())) for b, m in _blocks(model).items()]
+    hooks = [m.register_forward_hook(lambda _, x, out, b=b: kept[b].append(out.relu().sum(1).float().cpu()))
+        for b, m in _blocks(model).items()]
     try:
         with looking_at(model): [model(x.to(device())) for x in images.split(batch)]
     finally: [h.remove() for h in hooks]

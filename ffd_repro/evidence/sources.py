@@ -82,7 +82,8 @@ class Value(From):
     def replicates(self, cell, profile, n):
         kept = list(values_of(cell, profile).values())
         if not kept: return None
-        which, draws = rng('values', 'seeds', n).integers(len(kept), size=n), rng('values', cell.key.metric, cell.key.test, cell.key.condition, n)
+        which, draws = rng('values', 'seeds', n).integers(len(kept), size=n), rng('values', cell.key.metric, cell.key.test,
+            cell.key.condition, n)
         return np.array([kept[w][draws.integers(len(kept[w]), size=len(kept[w]))].mean() for w in which])
 
     def seed_values(self, cell, profile): return {seed: (v.mean(), len(v)) for seed, v in values_of(cell, profile).items()}

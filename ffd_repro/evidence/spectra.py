@@ -51,8 +51,10 @@ def measure_spectra(view:str, profile:str)->dict: # the record
     "Measure the pairs of a view and keep what is found."
     pairs = view_pairs(view, profile)
     found = pair_statistics(pairs.fakes, pairs.reals)
-    values = [(m, c, v, round(x, 6)) for (m, c), column in found.items() for v, x in zip(pairs.videos.tolist(), column.tolist()) if np.isfinite(x)]
-    record = dict(view=view, data=pairs.data, pairs=len(found), side=pairs.fakes.shape[1], patch=patch_of(pairs.fakes.shape[1]), threshold=SEEN, code=spectra_code(), values=values)
+    values = [(m, c, v, round(x, 6)) for (m, c), column in found.items() for v, x in zip(pairs.videos.tolist(), column.tolist())
+        if np.isfinite(x)]
+    record = dict(view=view, data=pairs.data, pairs=len(found), side=pairs.fakes.shape[1], patch=patch_of(pairs.fakes.shape[1]),
+        threshold=SEEN, code=spectra_code(), values=values)
     with atomic(spectra_path(view, profile)) as tmp: tmp.write_text(json.dumps(record, sort_keys=True))
     return record
 
@@ -103,7 +105,8 @@ def _spectra_columns(columns, images, size, what): # two of axes [3]; real and f
     "Amplitude and phase of a pair at one size of patch, and their residuals."
     both = [spectra(patches(grey(image)[None], size)) for image in images]
     for k, (part, axs, residual) in enumerate(zip(('amplitude', 'phase'), columns, shown(both[1], both[0]))):
-        for ax, s in zip(axs, both): tile(ax, _centred((np.log1p(s.amplitude), s.phase)[k]), cmap=('viridis', 'twilight')[k], low=(0., -np.pi)[k], top=(None, np.pi)[k])
+        for ax, s in zip(axs, both): tile(ax, _centred((np.log1p(s.amplitude), s.phase)[k]), cmap=('viridis', 'twilight')[k],
+            low=(0., -np.pi)[k], top=(None, np.pi)[k])
         axs[0].set_title(f'{what}\n{part}', fontsize=8, pad=3)
         tile(axs[2], _centred(residual), f'residual, to {residual.max():.2f}', top=max(residual.max(), 1e-9), cmap='magma')
 

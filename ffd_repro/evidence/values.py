@@ -59,7 +59,8 @@ def keep_values(spec, values:pd.DataFrame # columns VALUES
         raise BadSetting('Values of a run have other columns, or are no numbers.', spec.id, f'columns: {", ".join(VALUES)}')
     cell, old = VALUES[:3], read_values(spec) if values_path(spec).exists() else values[:0]
     old = old[~old.set_index(cell).index.isin(values.set_index(cell).index)]
-    kept = pd.concat([p for p in (old, values) if len(p)] or [values], ignore_index=True).sort_values(VALUES[:4], kind='stable', ignore_index=True)
+    kept = pd.concat([p for p in (old, values) if len(p)] or [values], ignore_index=True).sort_values(VALUES[:4], kind='stable',
+        ignore_index=True)
     with atomic(values_path(spec)) as tmp: kept.to_csv(tmp, index=False, float_format='%.6g')
     return kept
 
@@ -82,7 +83,7 @@ def measured(spec, metric:str)->pd.DataFrame: # columns VALUES
     return measures[metric](trained(spec, progress=False), spec, spec.tests[0])
 
 def looked_at(target:Target, profile:str, train:bool=True)->list: # of RunSpec, the first seed first
-    "The runs of a target whose nets can be looked at; what they lack in values is measured, where their weights are here or may be made again."
+    "The runs of a target whose nets can be looked at: weights are here, or may be made again; what they lack in values is measured."
     seen = {}
     for cell in cells_of(target):
         for seed, spec in kept_runs(cell, profile).items():

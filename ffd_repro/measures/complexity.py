@@ -35,11 +35,13 @@ def input_shape(side:int, # pixels
 
 # %% ../../nbs/50_measures/complexity.ipynb #36c0b23a
 def _ptflops(model, side, after=0, **kwargs):
-    "MACs by ptflops on a copy of `model` that has shapes and no values, so that counting costs next to nothing; raises `MissingExtra` or `BadSetting`."
+    "MACs by ptflops on a copy of `model` that has shapes and no values, so counting is cheap; raises `MissingExtra` or `BadSetting`."
     count = need('ptflops', extra='complexity').get_model_complexity_info
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()): # ptflops prints what it cannot do
-        macs, _ = count(copy.deepcopy(model).eval().to('meta'), input_shape(side, after), input_constructor=lambda shape: torch.empty((1, *shape), device='meta'), as_strings=False, print_per_layer_stat=False, **kwargs)
-    if macs is None: raise BadSetting(f'{type(model).__name__} cannot be run at {side}x{side}.', fix='count it at the side it was built for')
+        macs, _ = count(copy.deepcopy(model).eval().to('meta'), input_shape(side, after),
+            input_constructor=lambda shape: torch.empty((1, *shape), device='meta'), as_strings=False, print_per_layer_stat=False, **kwargs)
+    if macs is None: raise BadSetting(f'{type(model).__name__} cannot be run at {side}x{side}.',
+        fix='count it at the side it was built for')
     return int(macs)
 
 def complexity(model:nn.Module, # takes [1, 3, side, side], or [1, 1+after, 3, side, side]
@@ -76,7 +78,8 @@ def layer_macs(model:nn.Module, # takes [1, 3, side, side], or [1, 1+after, 3, s
     for module in net.modules(): module.register_forward_hook(lambda module, _, output: costs.append(_own(module, output)))
     device = next((p.device for p in net.parameters()), None)
     try: net(torch.zeros(1, *input_shape(side, after), device=device))
-    except RuntimeError as e: raise BadSetting(f'{type(model).__name__} cannot be run at {side}x{side}: {e}', fix='count it at the side it was built for, with the frames it needs') from None
+    except RuntimeError as e: raise BadSetting(f'{type(model).__name__} cannot be run at {side}x{side}: {e}',
+        fix='count it at the side it was built for, with the frames it needs') from None
     return sum(costs)
 
 # %% ../../nbs/50_measures/complexity.ipynb #a14537b5

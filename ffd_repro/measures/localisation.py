@@ -26,9 +26,12 @@ def score_maps(predicted, # [N, 1, h, w] or [N, h, w], array or tensor
     lookup('scale of a map', given, SCALES)
     x = torch.as_tensor(predicted).detach().float().cpu().numpy()
     if x.ndim == 4 and x.shape[1] == 1: x = x[:, 0]
-    if x.ndim != 3 or not x.size: raise BadSetting(f'Predicted masks have the shape [N, 1, h, w] or [N, h, w], not {list(x.shape)}.', fix='give one map a face')
-    if not np.isfinite(x).all(): raise BadSetting(f'{(~np.isfinite(x)).any((1, 2)).sum()} of {len(x)} predicted masks hold values that are no numbers.', fix='train the detector again: its outputs have diverged')
-    if given == 'probabilities' and (x.min() < 0 or x.max() > 1): raise BadSetting('Probabilities lie between 0 and 1; these look like logits.', fix="say given='logits'")
+    if x.ndim != 3 or not x.size: raise BadSetting(f'Predicted masks have the shape [N, 1, h, w] or [N, h, w], not {list(x.shape)}.',
+        fix='give one map a face')
+    if not np.isfinite(x).all(): raise BadSetting(f'{(~np.isfinite(x)).any((1, 2)).sum()} of {len(x)} predicted masks hold values that '
+                                                  f'are no numbers.', fix='train the detector again: its outputs have diverged')
+    if given == 'probabilities' and (x.min() < 0
+        or x.max() > 1): raise BadSetting('Probabilities lie between 0 and 1; these look like logits.', fix="say given='logits'")
     if x.shape[1:] == tuple(shape): return x
     # not stated: bilinear, chosen because the nets themselves enlarge so; by area where a map is larger than its mask
     how = cv2.INTER_AREA if x.shape[1] > shape[0] else cv2.INTER_LINEAR
@@ -42,7 +45,8 @@ def true_masks(masks # uint8 [N, H, W], 0 or 255; or bool
     if m.ndim != 3 or not m.size: raise BadSetting(f'True masks have the shape [N, H, W], not {list(m.shape)}.')
     if m.dtype == bool: return m
     grey = (m != 0) & (m != 255)
-    if grey.any(): raise BadSetting(f'{grey.any((1, 2)).sum()} of {len(m)} true masks hold values other than 0 and 255.', fix='apply a threshold when the regions are made (sets.regions), where the choice is stated')
+    if grey.any(): raise BadSetting(f'{grey.any((1, 2)).sum()} of {len(m)} true masks hold values other than 0 and 255.',
+        fix='apply a threshold when the regions are made (sets.regions), where the choice is stated')
     return m == 255
 
 # %% ../../nbs/50_measures/localisation.ipynb #6b9dd516
@@ -127,7 +131,8 @@ def cuts(scores:np.ndarray, # [N, H, W]
         )->np.ndarray: # rising, distinct
     "Thresholds from the lowest to the highest value."
     some = scores.ravel()[::max(scores.size//10**6, 1)]
-    shares = np.append(np.linspace(0, 1, 500), 1 - np.geomspace(1e-4, .1, 200)) # not stated: chosen because more change the mean IoU and the AP of a page's sample by less than .002
+    shares = np.append(np.linspace(0, 1, 500), 1 - np.geomspace(1e-4, .1,
+        200)) # not stated: chosen because more change the mean IoU and the AP of a page's sample by less than .002
     return np.unique(np.append(np.quantile(some, shares), stated))
 
 def above(scores:np.ndarray, truth:np.ndarray, # [N, H, W]
@@ -153,12 +158,16 @@ SCORES = ['AUC', 'AP', 'IoU', 'best IoU', 'common IoU', 'boundary F']
 
 def _check(scores, truth, kinds, manifest):
     "Raise `BadSetting` unless maps, masks, kinds and manifest belong to the same faces."
-    if 'video' not in manifest: raise BadSetting('The manifest does not say which video each face is of.', fix='give the rows of the face store: store.manifest.iloc[rows]')
+    if 'video' not in manifest: raise BadSetting('The manifest does not say which video each face is of.',
+        fix='give the rows of the face store: store.manifest.iloc[rows]')
     lengths = dict(maps=len(scores), masks=len(truth), kinds=len(kinds), rows=len(manifest))
-    if len(set(lengths.values())) > 1: raise BadSetting(f'These are not the same faces: {", ".join(f"{n} {what}" for what, n in lengths.items())}.', fix='give one of each a face')
+    if len(set(lengths.values())) > 1: raise BadSetting(f'These are not the same faces: '
+                                                        f'{", ".join(f"{n} {what}" for what, n in lengths.items())}.',
+                                                        fix='give one of each a face')
     for kind in ('real', 'none'):
         wrong = int(truth[kinds == kind].any((1, 2)).sum())
-        if wrong: raise BadSetting(f'{wrong} faces of the kind {kind!r} have a true mask that is not empty.', fix='give masks and kinds from one call of sets.regions.regions')
+        if wrong: raise BadSetting(f'{wrong} faces of the kind {kind!r} have a true mask that is not empty.',
+            fix='give masks and kinds from one call of sets.regions.regions')
 
 def face_scores(scores:np.ndarray, truth:np.ndarray, # [N, H, W] from `score_maps`, `true_masks`
                 cut:float, # threshold, in the unit of the maps
@@ -168,7 +177,8 @@ def face_scores(scores:np.ndarray, truth:np.ndarray, # [N, H, W] from `score_map
     called = scores >= cut
     by_rank = np.array([ranking(s.ravel(), t.ravel()) for s, t in zip(scores, truth)])
     parts = dict(region=truth.mean((1, 2)), called=called.mean((1, 2)), AUC=by_rank[:, 0], AP=by_rank[:, 1], IoU=iou(called, truth))
-    return pd.DataFrame(parts | {'best IoU': by_rank[:, 2], 'best threshold': by_rank[:, 3], 'boundary F': boundary_f(called, truth, tolerance)})
+    return pd.DataFrame(parts | {'best IoU': by_rank[:, 2], 'best threshold': by_rank[:, 3],
+        'boundary F': boundary_f(called, truth, tolerance)})
 
 # %% ../../nbs/50_measures/localisation.ipynb #56ce15f9
 def draws(videos, # [N] the video of each face
@@ -237,7 +247,8 @@ def localisation(predicted, # [N, 1, h, w] or [N, h, w]: what `Prediction.mask` 
                  n:int=500, seed:int=0 # replicates, and the seed of their draws
                 )->tuple[pd.DataFrame,pd.DataFrame]: # a row a face; a row a kind of mask and metric
     "Predicted masks against true ones; raises `BadSetting` for what does not fit together."
-    if given != 'anything' and not 0 < threshold < 1: raise BadSetting(f'threshold is {threshold}; it is a probability.', fix="use a number between 0 and 1, or say given='anything'")
+    if given != 'anything' and not 0 < threshold < 1: raise BadSetting(f'threshold is {threshold}; it is a probability.',
+        fix="use a number between 0 and 1, or say given='anything'")
     truth, kinds = true_masks(masks), np.asarray(kinds)
     scores = score_maps(predicted, truth.shape[1:], given)
     _check(scores, truth, kinds, manifest)
@@ -245,9 +256,12 @@ def localisation(predicted, # [N, 1, h, w] or [N, h, w]: what `Prediction.mask` 
     at, region = cuts(scores, cut), truth.sum((1, 2))
     counts = above(scores, truth, at)
     best, shared = common(*counts, region) if region.any() else (-1, np.full(len(truth), np.nan))
-    faces = pd.concat([manifest.reset_index(drop=True), face_scores(scores, truth, cut, tolerance)], axis=1).assign(kind=kinds, **{'common IoU': shared})
+    faces = pd.concat([manifest.reset_index(drop=True), face_scores(scores, truth, cut, tolerance)], axis=1).assign(kind=kinds,
+        **{'common IoU': shared})
     forged = [k for k in sorted(set(kinds)) if k not in ('real', 'none')]
     rows = [r for k in forged for r in (*_means(faces, k, n, seed), *_pools(scores, truth, counts, faces, k, n, seed))]
-    table = pd.DataFrame(rows + (list(_means(faces, 'real', n, seed)) if 'real' in kinds else []), columns=['mask', 'metric', 'value', 'lo', 'hi', 'faces', 'videos', 'status'])
-    faces.attrs = table.attrs = dict(threshold=threshold, common_threshold=float(at[best]) if best >= 0 else np.nan, tolerance_pixels=reach(truth.shape[1:], tolerance), given=given, unknown=int((kinds == 'none').sum()))
+    table = pd.DataFrame(rows + (list(_means(faces, 'real', n, seed)) if 'real' in kinds else []),
+        columns=['mask', 'metric', 'value', 'lo', 'hi', 'faces', 'videos', 'status'])
+    faces.attrs = table.attrs = dict(threshold=threshold, common_threshold=float(at[best]) if best >= 0 else np.nan,
+        tolerance_pixels=reach(truth.shape[1:], tolerance), given=given, unknown=int((kinds == 'none').sum()))
     return faces, table

@@ -30,18 +30,24 @@ def costs(target:Target, count=cost_row)->pd.DataFrame: # index: method; numbers
     printed, rows = printed_here(target.paper), {}
     for method, setting in target.methods:
         asked, protocol = target.asked(setting)
-        ours = count(method, asked, parse_protocol(protocol).side or detectors[method].side) if method in detectors and asked in detectors[method].settings else {}
+        ours = count(method, asked, parse_protocol(protocol).side
+            or detectors[method].side) if method in detectors and asked in detectors[method].settings else {}
         theirs = {k.metric: printed.get(k, np.nan) for k in keys_of(target) if (k.method, k.setting) == (method, setting) and not k.train}
         rows[display(method, setting)] = {f'printed {k}': theirs.get(k, np.nan) for k in ('params', 'MACs')} | ours
-    return pd.DataFrame(rows).T.reindex(columns=['printed params', 'params', 'printed MACs', 'layers', 'ptflops', 'dispatched']).astype(float)
+    return pd.DataFrame(rows).T.reindex(columns=['printed params', 'params', 'printed MACs', 'layers', 'ptflops',
+        'dispatched']).astype(float)
 
 def cost_table(counts:pd.DataFrame)->pd.DataFrame: # from `costs`
     "The same as text, with the differences in percent."
-    off = lambda ours, printed: [f'{100*(o/p - 1):+.2f} %' if np.isfinite([o, p]).all() else '–' for o, p in zip(counts[ours], counts[printed])]
+    off = lambda ours, printed: [f'{100*(o/p - 1):+.2f} %' if np.isfinite([o, p]).all() else '–'
+        for o, p in zip(counts[ours], counts[printed])]
     show = lambda column, metric: [show_value(metric, v) for v in counts[column]]
-    return pd.DataFrame({'parameters, printed': show('printed params', 'params'), 'here': show('params', 'params'), 'off': off('params', 'printed params'),
-                         'MACs, printed': show('printed MACs', 'MACs'), 'by layer (Table VII)': show('layers', 'MACs'), 'off by': off('layers', 'printed MACs'),
-                         'by ptflops': show('ptflops', 'MACs'), 'by ptflops off': off('ptflops', 'printed MACs'), 'dispatched': show('dispatched', 'MACs')}, index=counts.index)
+    return pd.DataFrame({'parameters, printed': show('printed params', 'params'), 'here': show('params', 'params'),
+        'off': off('params', 'printed params'),
+                         'MACs, printed': show('printed MACs', 'MACs'), 'by layer (Table VII)': show('layers', 'MACs'),
+                         'off by': off('layers', 'printed MACs'),
+                         'by ptflops': show('ptflops', 'MACs'), 'by ptflops off': off('ptflops', 'printed MACs'),
+                         'dispatched': show('dispatched', 'MACs')}, index=counts.index)
 
 # %% ../../nbs/95_pages/costs.ipynb #91179e2e
 def added_table(counts:pd.DataFrame, # from `costs`
@@ -49,7 +55,8 @@ def added_table(counts:pd.DataFrame, # from `costs`
                )->pd.DataFrame: # in millions of parameters and thousands of millions of MACs
     "What every row costs more than the first one, printed and here."
     more = counts - counts.iloc[0] - pd.Series(dict(params=head)).reindex(counts.columns, fill_value=0)
-    return pd.DataFrame({'parameters (M), printed': more['printed params']/1e6, 'parameters (M), here': more.params/1e6, 'MACs (G), printed': more['printed MACs']/1e9, 'MACs (G), by layer': more.layers/1e9}).iloc[1:].round(3)
+    return pd.DataFrame({'parameters (M), printed': more['printed params']/1e6, 'parameters (M), here': more.params/1e6,
+        'MACs (G), printed': more['printed MACs']/1e9, 'MACs (G), by layer': more.layers/1e9}).iloc[1:].round(3)
 
 # %% ../../nbs/95_pages/costs.ipynb #4f91d631
 def bubbles(target:Target, value)->pd.DataFrame: # index: method; MACs, params, AUC
@@ -61,7 +68,8 @@ def bubbles(target:Target, value)->pd.DataFrame: # index: method; MACs, params, 
 def bubble_plot(target:Target, rows:pd.DataFrame):
     "AUC over MACs, area by parameters: printed on the left, ours on the right."
     plt, printed = need('matplotlib.pyplot', extra='notebook'), printed_here(target.paper)
-    totals = {RowKey(*('' if isinstance(r[f], float) else r[f] for f in RowKey._fields)): r.value for _, r in rows[rows.seed == 'all'].iterrows()}
+    totals = {RowKey(*('' if isinstance(r[f], float) else r[f] for f in RowKey._fields)): r.value
+        for _, r in rows[rows.seed == 'all'].iterrows()}
     drawn_from = target.extra.get('printed_in', target.item)
     source = lambda key: printed.get(key, printed.get(key._replace(item=drawn_from), np.nan))
     fig, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout='constrained', dpi=80)

@@ -27,15 +27,18 @@ def headline(comparison:pd.DataFrame)->pd.DataFrame: # one row a paper
     "How many printed numbers have which verdict."
     best = comparison.assign(rank=comparison.verdict.map(ORDER.index)).sort_values('rank', kind='stable').drop_duplicates(ROW_KEY)
     table = pd.crosstab(best.paper, best.verdict).reindex(index=list(PAPERS), columns=ORDER, fill_value=0)
-    out = pd.DataFrame(dict(paper=[PAPERS[p]['short'] for p in table.index], printed=[(best.paper == p).sum() - ((best.paper == p) & (best.as_printed == '')).sum() for p in table.index]))
+    out = pd.DataFrame(dict(paper=[PAPERS[p]['short'] for p in table.index],
+        printed=[(best.paper == p).sum() - ((best.paper == p) & (best.as_printed == '')).sum() for p in table.index]))
     return pd.concat([out, table.reset_index(drop=True)], axis=1).rename_axis(columns=None)
 
 # %% ../../nbs/95_pages/ledger.ipynb #67a88d03
 def shown_row(r)->list: # a row of the comparison
     "A compared number as a reader sees it."
-    ours = show_value(r.metric, r.ours) + (f' [{show_value(r.metric, r.lo)}, {show_value(r.metric, r.hi)}]' if r.lo != r.hi and np.isfinite(r.lo) else '')
+    ours = show_value(r.metric, r.ours) + (f' [{show_value(r.metric, r.lo)}, {show_value(r.metric, r.hi)}]' if r.lo != r.hi
+        and np.isfinite(r.lo) else '')
     where = ' → '.join(dict.fromkeys(display_view(v, r.data) for v in (r.train, r.test) if v))
-    return [r.item, display(r.method, r.setting), where, ' '.join(x for x in (r.metric, r.condition) if x), r.as_printed, ours, r.profile, r.verdict, r.why]
+    return [r.item, display(r.method, r.setting), where, ' '.join(x for x in (r.metric, r.condition) if x), r.as_printed, ours, r.profile,
+        r.verdict, r.why]
 
 def compared(comparison:pd.DataFrame)->pd.DataFrame:
     "What was measured, as a table for readers."
@@ -46,7 +49,8 @@ def compared(comparison:pd.DataFrame)->pd.DataFrame:
 def missing_table(comparison:pd.DataFrame)->pd.DataFrame:
     "What was not measured and why, counted."
     rows = comparison[comparison.verdict == 'not run']
-    order = rows.groupby(['paper', 'why'], sort=False).agg(numbers=('why', 'size'), tables=('item', lambda s: ', '.join(dict.fromkeys(x.removeprefix('table-') for x in s)))).reset_index()
+    order = rows.groupby(['paper', 'why'], sort=False).agg(numbers=('why', 'size'),
+        tables=('item', lambda s: ', '.join(dict.fromkeys(x.removeprefix('table-') for x in s)))).reset_index()
     return order.assign(paper=order.paper.map(lambda p: PAPERS[p]['short']))
 
 def stale_table(comparison:pd.DataFrame)->pd.DataFrame:
@@ -55,11 +59,14 @@ def stale_table(comparison:pd.DataFrame)->pd.DataFrame:
     return rows.groupby(['paper', 'item', 'method', 'setting', 'profile'], sort=False).size().rename('numbers').reset_index()
 
 # %% ../../nbs/95_pages/ledger.ipynb #dbc59ab4
-INTRO = '''Derived from `results/reported` and `results/reproduced`; change those, never this file.
+INTRO = """Derived from `results/reported` and `results/reproduced`; change those, never this file.
 
-A number **matches** when it agrees within the printed rounding (sizes) or lies in our interval (scores of real corpora), and **differs** otherwise. Scores of stand-in faces are
-**not comparable** with printed ones: they only decide claims, through differences with 95 % intervals over videos and seeds. A claim **holds** when every one of its comparisons does,
-**fails** when one of them lies wholly on the other side, and is **undecided** when intervals include zero, or when a number rests on fewer trainings than the profile has seeds, or a rival that could win was not run.'''
+A number **matches** when it agrees within the printed rounding (sizes) or lies in our interval (scores of real corpora), \
+and **differs** otherwise. Scores of stand-in faces are
+**not comparable** with printed ones: they only decide claims, through differences with 95 % intervals over videos and seeds. \
+A claim **holds** when every one of its comparisons does,
+**fails** when one of them lies wholly on the other side, and is **undecided** when intervals include zero, or when a number \
+rests on fewer trainings than the profile has seeds, or a rival that could win was not run."""
 
 def section(title:str, df:pd.DataFrame, empty:str)->str:
     "A heading with a table, or a sentence where there is none."
@@ -69,18 +76,23 @@ def section(title:str, df:pd.DataFrame, empty:str)->str:
 def claims_shown(claims:pd.DataFrame)->pd.DataFrame:
     "The claims as a table for readers."
     text = claims.text.where(claims.stated == 'stated', claims.text + ' (derived)')
-    return pd.DataFrame({'claim': claims.claim, 'it says': text, 'printed': claims.paper, 'here': claims.ours, 'verdict': claims.verdict, 'weakest comparison': claims.worst, 'reading': claims.reading})
+    return pd.DataFrame({'claim': claims.claim, 'it says': text, 'printed': claims.paper, 'here': claims.ours, 'verdict': claims.verdict,
+        'weakest comparison': claims.worst, 'reading': claims.reading})
 
 def report_markdown(comparison:pd.DataFrame, # of `compare`
                     claims:pd.DataFrame # of `relations_table`
                    )->str:
     "The report."
     measured = comparison[comparison.ours.notna()]
-    papers = [section(f'{PAPERS[p]["short"]}: numbers', compared(measured[measured.paper == p]), '') for p in PAPERS if (measured.paper == p).any()]
+    papers = [section(f'{PAPERS[p]["short"]}: numbers', compared(measured[measured.paper == p]), '') for p in PAPERS
+        if (measured.paper == p).any()]
     parts = ['# Report', INTRO, section('Verdicts on numbers', headline(comparison), ''),
-             section('Verdicts on claims', claims.verdict.value_counts().rename_axis('verdict').rename('claims').reset_index().sort_values('verdict'), 'No claim was judged.'),
+             section('Verdicts on claims',
+             claims.verdict.value_counts().rename_axis('verdict').rename('claims').reset_index().sort_values('verdict'),
+             'No claim was judged.'),
              section('Claims', claims_shown(claims), 'No claim was judged.'), *papers,
-             section('Stale', stale_table(comparison), 'Nothing is stale.'), section('Not run', missing_table(comparison), 'Everything was run.')]
+             section('Stale', stale_table(comparison), 'Nothing is stale.'),
+             section('Not run', missing_table(comparison), 'Everything was run.')]
     return '\n\n'.join(parts) + '\n'
 
 # %% ../../nbs/95_pages/ledger.ipynb #3d8991fc
@@ -89,7 +101,8 @@ def write_comparison(comparison:pd.DataFrame, claims:pd.DataFrame,
                     )->list: # the paths written
     "Write comparison.csv, claims.csv and report.md."
     folder = folder or results('small')
-    files = {'comparison.csv': comparison.to_csv(index=False, float_format='%.10g'), 'claims.csv': claims.to_csv(index=False, float_format='%.6g'), 'report.md': report_markdown(comparison, claims)}
+    files = {'comparison.csv': comparison.to_csv(index=False, float_format='%.10g'),
+        'claims.csv': claims.to_csv(index=False, float_format='%.6g'), 'report.md': report_markdown(comparison, claims)}
     for name, text in files.items():
         with atomic(folder/name) as tmp: tmp.write_text(text, encoding='utf-8')
     return [folder/name for name in files]

@@ -17,13 +17,15 @@ from ..evidence.rows import write_rows
 from ..evidence.sources import lookup
 from ..evidence.values import looked_at, runs_behind
 from .sweeps import sweep_table
-from .tables import claims_table, data_of, departures_table, dot_plot, our_table, printed_here, printed_table, save_figure, trail
+from .tables import claims_table, data_of, departures_table, dot_plot, our_table, printed_here, printed_table
+from .tables import save_figure, trail
 from ..runs.runs import execute, missing, trained
 
 # %% ../../nbs/95_pages/sections.ipynb #c4d09c6b
 STAND_INS = ('Where {where} says *stand-in*, the faces are procedural: such a number is no statement about the corpus of that name, '
              'and only comparisons inside this {what} can be read.')
-JUDGED = ("*Printed* says how many of the claim's comparisons hold among the paper's own numbers. *Ours* judges the same comparisons on our measurements: "
+JUDGED = ("*Printed* says how many of the claim's comparisons hold among the paper's own numbers. *Ours* judges the same comparisons on "
+          "our measurements: "
           'a comparison holds or fails only when its whole 95 % interval lies on one side of zero. '
           'The last column shows the comparison that speaks most against the claim.')
 TRAINED = 'What is missing is trained now (unless the page was asked to use only what is there); what is there is read.'
@@ -73,7 +75,8 @@ def printed(p:Page, turned:bool=False): # turned: rows and columns exchanged
     "The section of the printed numbers."
     note = 'The numbers as they stand in the paper, from `results/reported`. Scores are in percent.'
     table = printed_table(p.target) if printed_here(p.target.paper) else None
-    p.say('## Printed\n\n' + (note if table is not None else 'None: this table is in no paper.'), *([] if table is None else [table.T if turned else table]))
+    p.say('## Printed\n\n' + (note if table is not None else 'None: this table is in no paper.'),
+        *([] if table is None else [table.T if turned else table]))
 
 @patch
 def train_missing(p:Page, specs):
@@ -91,7 +94,8 @@ def look_at_nets(p:Page):
     "The section of the nets that a figure looks at: what is missing is trained and measured."
     p.train_missing(runs_behind(p.target, p.profile))
     p.nets = looked_at(p.target, p.profile, p.train)
-    nothing = 'No run can be looked at: none is there, or its weights are not. The cells below say *not run* or show the values that were kept.'
+    nothing = ('No run can be looked at: none is there, or its weights are not. '
+               'The cells below say *not run* or show the values that were kept.')
     p.say(f'## Runs\n\n{TRAINED}{FIGURE_NETS}', 'Runs whose weights are here: ' + ', '.join(s.id for s in p.nets) if p.nets else nothing)
 
 @patch
@@ -150,7 +154,8 @@ def not_measured(p:Page):
 def as_jpeg(p:Page, what:str='Faces', before:str=''): # before: what else is said
     "Pictures of faces are kept small on the page."
     need('matplotlib_inline.backend_inline', extra='notebook').set_matplotlib_formats('jpeg')
-    p.say(f'{before} {what} are noise to a lossless picture format, so the page shows them as JPEG; the file in `results/figures` is lossless.'.strip())
+    p.say(f'{before} {what} are noise to a lossless picture format, so the page shows them as JPEG; the file in `results/figures` is '
+          f'lossless.'.strip())
 
 @patch
 def kept(p:Page, fig): # the figure, or None

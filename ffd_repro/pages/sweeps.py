@@ -29,10 +29,15 @@ def sweep_cells(target:Target, look)->pd.DataFrame: # method, metric, condition,
 
 def sweep_table(target:Target, look)->pd.DataFrame: # one row a method and metric, one column a condition
     "A sweep as text, in percent: what is printed, and ours with its interval below it."
-    def text(r): return '–' if not np.isfinite(r.ours) else f'{show_value(r.metric, r.ours)} [{show_value(r.metric, r.lo)}, {show_value(r.metric, r.hi)}]'
-    rows = [(r.method, r.metric, whose, r.condition, show_value(r.metric, r.printed) if whose == 'printed' else text(r)) for r in sweep_cells(target, look).itertuples() for whose in ('printed', 'ours')]
+    def text(r):
+        ours, lo, hi = (show_value(r.metric, x) for x in (r.ours, r.lo, r.hi))
+        return f'{ours} [{lo}, {hi}]' if np.isfinite(r.ours) else '–'
+    rows = [(r.method, r.metric, whose, r.condition, show_value(r.metric, r.printed) if whose == 'printed' else text(r))
+        for r in sweep_cells(target, look).itertuples() for whose in ('printed', 'ours')]
     table = pd.DataFrame(rows, columns=['method', 'metric', '', 'condition', 'text'])
-    return table.pivot(index=['method', 'metric', ''], columns='condition', values='text').reindex(index=table.set_index(['method', 'metric', '']).index.unique(), columns=table.condition.unique()).rename_axis(columns=None)
+    return table.pivot(index=['method', 'metric', ''], columns='condition',
+        values='text').reindex(index=table.set_index(['method', 'metric', '']).index.unique(),
+        columns=table.condition.unique()).rename_axis(columns=None)
 
 # %% ../../nbs/95_pages/sweeps.ipynb #8a19d197
 def tied_shares(found:dict # condition -> replicates [n]
@@ -44,15 +49,18 @@ def tied_shares(found:dict # condition -> replicates [n]
     return dict(zip(found, (top/top.sum(0)).mean(1)))
 
 def peaks_table(target:Target, look)->pd.DataFrame: # one row a method and metric
-    "Which condition is the best: as printed, and here with its share of the bootstrap replicates; conditions without a number are left out."
+    "Which condition is the best, as printed, and here with its share of the replicates; those without a number are left out."
     rows = []
     for (name, metric), cells in sweep_cells(target, look).groupby(['method', 'metric'], sort=False):
-        found = {k.condition: np.atleast_1d(look(k)) for k in keys_of(target) if (row_name(k), k.metric) == (name, metric) and look(k) is not None}
+        found = {k.condition: np.atleast_1d(look(k)) for k in keys_of(target) if (row_name(k), k.metric) == (name, metric)
+            and look(k) is not None}
         best = lambda column: list(cells.condition[cells[column] >= cells[column].max() - 1e-9])
         share, there = tied_shares(found), best('ours')
         held = lambda conditions: sum(share[c] for c in conditions) if conditions and set(conditions) <= set(share) else np.nan
-        rows.append((name, metric, ' '.join(best('printed')), ' '.join(there), held(there), held(best('printed')), f'{len(found)} of {len(cells)}'))
-    return pd.DataFrame(rows, columns=['method', 'metric', 'best printed', 'best here', 'share of replicates', "share of the printed one", 'conditions run']).set_index(['method', 'metric']).round(2)
+        rows.append((name, metric, ' '.join(best('printed')), ' '.join(there), held(there), held(best('printed')),
+            f'{len(found)} of {len(cells)}'))
+    return pd.DataFrame(rows, columns=['method', 'metric', 'best printed', 'best here', 'share of replicates', "share of the printed one",
+        'conditions run']).set_index(['method', 'metric']).round(2)
 
 # %% ../../nbs/95_pages/sweeps.ipynb #91b9aac3
 def sweep_plot(target:Target, look, data:str=''):
@@ -82,7 +90,8 @@ def axis_of(condition:str)->tuple: # 'CRF', 30.0
     name, _, level = condition.partition('=')
     return name, float(level)
 
-def robustness_cells(target:Target, look)->pd.DataFrame: # method, train, test, axis, level, metric, printed, ours, lo, hi, lost, lost_lo, lost_hi
+def robustness_cells(target:Target,
+    look)->pd.DataFrame: # method, train, test, axis, level, metric, printed, ours, lo, hi, lost, lost_lo, lost_hi
     "Every cell of a robustness table, with what is lost from the first condition of its axis; NaN where there is no number."
     printed, rows, first = printed_here(target.paper), [], {}
     spread = lambda found: (np.nan,)*3 if found is None else (float(np.mean(found)), *interval(np.atleast_1d(found)))
@@ -90,15 +99,18 @@ def robustness_cells(target:Target, look)->pd.DataFrame: # method, train, test, 
         axis, level = axis_of(k.condition)
         start = first.setdefault((k._replace(condition=''), axis), k)
         found, before = look(k), look(start)
-        rows.append((row_name(k), k.train, k.test, axis, level, k.metric, printed.get(k, np.nan), *spread(found), *spread(None if found is None or before is None else np.asarray(before) - found)))
-    return pd.DataFrame(rows, columns=['method', 'train', 'test', 'axis', 'level', 'metric', 'printed', 'ours', 'lo', 'hi', 'lost', 'lost_lo', 'lost_hi'])
+        rows.append((row_name(k), k.train, k.test, axis, level, k.metric, printed.get(k, np.nan), *spread(found),
+            *spread(None if found is None or before is None else np.asarray(before) - found)))
+    return pd.DataFrame(rows, columns=['method', 'train', 'test', 'axis', 'level', 'metric', 'printed', 'ours', 'lo', 'hi', 'lost',
+        'lost_lo', 'lost_hi'])
 
 def _levels(target, look, text)->pd.DataFrame:
     "Cells as text: one row a curve, one column a level."
     cells = robustness_cells(target, look)
     cells['text'], cells['condition'] = [text(r) for r in cells.itertuples()], cells.axis + '=' + cells.level.map('{:g}'.format)
     rows = ['method', 'test', 'metric']
-    return cells.pivot(index=rows, columns='condition', values='text').reindex(index=cells.set_index(rows).index.unique(), columns=cells.condition.unique()).rename_axis(columns=None)
+    return cells.pivot(index=rows, columns='condition', values='text').reindex(index=cells.set_index(rows).index.unique(),
+        columns=cells.condition.unique()).rename_axis(columns=None)
 
 def robustness_table(target:Target, look)->pd.DataFrame: # one row a curve, one column a level; in percent
     "Ours with its interval, and what is printed in brackets."
@@ -109,7 +121,8 @@ def robustness_table(target:Target, look)->pd.DataFrame: # one row a curve, one 
 
 def losses_table(target:Target, look)->pd.DataFrame: # as `robustness_table`; in points
     "What each level costs."
-    return _levels(target, look, lambda r: '–' if not np.isfinite(r.lost) else f'{100*r.lost:.1f} [{100*r.lost_lo:.1f}, {100*r.lost_hi:.1f}]')
+    return _levels(target, look, lambda r: '–' if not np.isfinite(r.lost)
+        else f'{100*r.lost:.1f} [{100*r.lost_lo:.1f}, {100*r.lost_hi:.1f}]')
 
 # %% ../../nbs/95_pages/sweeps.ipynb #07144ee2
 def robustness_plot(target:Target, look, data:str=''):
@@ -122,11 +135,13 @@ def robustness_plot(target:Target, look, data:str=''):
         for i, (method, test) in enumerate(curves):
             c = cells[(cells.axis == axis) & (cells.method == method) & (cells.test == test)]
             x = c.level.map(at)
-            ax.errorbar(x + .05*i, 100*c.ours, yerr=100*np.array([c.ours - c.lo, c.hi - c.ours]), fmt='o-', ms=3, lw=1, color=f'C{i}', label=f'{method}, {display_view(test, data)}')
+            ax.errorbar(x + .05*i, 100*c.ours, yerr=100*np.array([c.ours - c.lo, c.hi - c.ours]), fmt='o-', ms=3, lw=1, color=f'C{i}',
+                label=f'{method}, {display_view(test, data)}')
             ax.plot(x, 100*c.printed, 'o--', mfc='none', ms=5, color=f'C{i}')
         ax.set_xticks(range(len(at)), [f'{level:g}' for level in at], fontsize=7)
         ax.set_xlabel(axis, fontsize=8); ax.tick_params(axis='y', labelsize=7); ax.grid(alpha=.3)
     axes[0][0].set_ylabel(f'{target.metrics[0]}, %', fontsize=8)
-    fig.legend(*axes[0][0].get_legend_handles_labels(), loc='outside lower center', ncols=1 if len(axes_of) == 1 else 2, fontsize=7, frameon=False)
+    fig.legend(*axes[0][0].get_legend_handles_labels(), loc='outside lower center', ncols=1 if len(axes_of) == 1 else 2, fontsize=7,
+        frameon=False)
     plt.close(fig)
     return fig

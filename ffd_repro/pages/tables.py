@@ -38,7 +38,8 @@ def column_name(key, data:str='')->str: # 'FF++-HQ stand-in AUC'
 def pivot(target:Target, cell, data:str='')->pd.DataFrame:
     "A table in the paper's order; `cell(key)` gives the text."
     keys = keys_of(target)
-    table = pd.DataFrame([(row_name(k), column_name(k, data) + (f' {k.level}' if len(target.levels) > 1 else ''), cell(k)) for k in keys], columns=['', 'column', 'text'])
+    table = pd.DataFrame([(row_name(k), column_name(k, data) + (f' {k.level}' if len(target.levels) > 1 else ''), cell(k)) for k in keys],
+        columns=['', 'column', 'text'])
     return table.pivot(index='', columns='column', values='text').loc[table[''].unique(), table.column.unique()].rename_axis(columns=None)
 
 # %% ../../nbs/95_pages/tables.ipynb #8b1767a0
@@ -92,21 +93,24 @@ def trail(target:Target, profile:str)->pd.DataFrame: # one row a run
         record = read_record(spec) or {}
         best = max([e['val_auc'] for e in record.get('history', {}).get('epochs', [])], default=float('nan'))
         skipped = sum(d['skipped'] for d in record.get('data', []))
-        rows.append(dict(run=spec.id, state=status(spec), data=spec.data, seed=spec.seed, **{'best validation AUC': round(best, 3), 'videos skipped': skipped, 'seconds': record.get('wall_s')}))
+        rows.append(dict(run=spec.id, state=status(spec), data=spec.data, seed=spec.seed,
+            **{'best validation AUC': round(best, 3), 'videos skipped': skipped, 'seconds': record.get('wall_s')}))
     return pd.DataFrame(rows).set_index('run') if rows else pd.DataFrame()
 
 # %% ../../nbs/95_pages/tables.ipynb #ad5bf7c6
 def dot_plot(target:Target, rows:pd.DataFrame, metric:str='AUC'):
-    "One panel a view: printed values (hollow) and ours with intervals (filled), in percent; the first metric where the target lacks the one asked for."
+    "One panel a view, printed values hollow and ours with intervals; the first metric where the target lacks the one asked for."
     plt = need('matplotlib.pyplot', extra='notebook')
     values, data = printed_here(target.paper), data_by_view(rows)
     metric = metric if metric in target.metrics else target.metrics[0]
     keys = [k for k in keys_of(target) if k.metric == metric]
     views = list(dict.fromkeys(k[4:7] for k in keys)) # train, test, level
-    fig, axes = plt.subplots(1, len(views), figsize=(1.2 + 2.3*len(views), .9 + .3*len(target.methods)), sharey=True, squeeze=False, layout='constrained', dpi=80)
+    fig, axes = plt.subplots(1, len(views), figsize=(1.2 + 2.3*len(views), .9 + .3*len(target.methods)), sharey=True, squeeze=False,
+        layout='constrained', dpi=80)
     for ax, view in zip(axes[0], views):
         _panel(ax, [k for k in keys if k[4:7] == view], values, rows)
-        ax.set_title(column_name(next(k for k in keys if k[4:7] == view), data) + (f' {view[2]}' if len(target.levels) > 1 else ''), fontsize=8)
+        ax.set_title(column_name(next(k for k in keys if k[4:7] == view), data) + (f' {view[2]}' if len(target.levels) > 1 else ''),
+            fontsize=8)
     axes[0][0].plot([], [], 'o', mfc='none', color='gray', label='printed')
     axes[0][0].errorbar([], [], fmt='o', color='C0', label='ours, 95 %')
     fig.legend(loc='outside lower center', ncols=2, fontsize=8, frameon=False)
@@ -143,7 +147,8 @@ def step_plot(target:Target, look, data:str='', metric:str='AUC'):
     "The steps of an ablation as bars with intervals, printed ones hollow; gives the figure and its numbers."
     plt, table = need('matplotlib.pyplot', extra='notebook'), steps_table(target, look, metric)
     tests = list(table.test.unique())
-    fig, axes = plt.subplots(1, max(len(tests), 1), figsize=(1.5 + 2.3*max(len(tests), 1), .9 + .3*len(target.methods)), sharey=True, squeeze=False, layout='constrained', dpi=80)
+    fig, axes = plt.subplots(1, max(len(tests), 1), figsize=(1.5 + 2.3*max(len(tests), 1), .9 + .3*len(target.methods)), sharey=True,
+        squeeze=False, layout='constrained', dpi=80)
     for ax, test in zip(axes[0], tests):
         part = table[table.test == test].iloc[::-1].reset_index(drop=True)
         ax.barh(part.index, part.printed, color='none', edgecolor='gray', height=.7)
@@ -161,7 +166,8 @@ def drops_table(target:Target, look, metric:str='AUC')->pd.DataFrame: # in point
     keys, rows = [c.key for c in cells_of(target) if c.key.metric == metric and not c.members], []
     at_home = [k for k in keys if parse_view(k.train).corpus == parse_view(k.test).corpus]
     for own in {k[2:5]: k for k in sorted(at_home, key=lambda k: k.train == k.test)}.values(): # the training view itself where it is a test
-        lost = {k.test: look(own) - look(k) for k in keys if k[2:5] == own[2:5] and k.test != own.test and look(k) is not None and look(own) is not None}
+        lost = {k.test: look(own) - look(k) for k in keys if k[2:5] == own[2:5] and k.test != own.test and look(k) is not None
+            and look(own) is not None}
         for test, d in [*lost.items(), *([('mean of all', np.mean(list(lost.values()), 0))] if lost else [])]:
             lo, hi = interval(d)
             rows.append(dict(method=row_name(own), trained=own.train, tested=test, drop=100*float(np.mean(d)), lo=100*lo, hi=100*hi))
