@@ -48,8 +48,8 @@ class Metric:
 
     def __post_init__(self):
         lookup('source of a metric', self.source, SOURCES)
-        if self.better not in ('higher', 'lower'): raise BadSetting(f'The metric {self.name} is better {self.better!r}.',
-            fix="say 'higher' or 'lower'")
+        if self.better not in ('higher', 'lower'):
+            raise BadSetting(f'The metric {self.name} is better {self.better!r}.', fix="say 'higher' or 'lower'")
 
     @property
     def sign(self)->int: # 1 where more is better, -1 where less is

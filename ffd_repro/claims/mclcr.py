@@ -77,8 +77,8 @@ def watched(branch, images)->dict: # row of Table 1 -> shape
 @torch.no_grad()
 def sizes(net, side:int=256)->dict: # the full net and its side, in pixels; row of Table 1 -> shape
     "The shape of what every part of Table 1 gives for one face; raises `BadSetting` for a net that lacks some of them."
-    if not (net.ssrb and net.frequency is not None and net.project is not None): raise BadSetting('Table 1 is of the full net.',
-        fix="make it with the setting 'full'")
+    if not (net.ssrb and net.frequency is not None and net.project is not None):
+        raise BadSetting('Table 1 is of the full net.', fix="make it with the setting 'full'")
     images = torch.zeros(1, 3, side, side, device=next(net.parameters()).device)
     p, parts, squares = net.eval()(images), watched(net.frequency, images), patches(grey(images), net.frequency.size)
     count, width = parts['E_as; E_ps; AT; PT']

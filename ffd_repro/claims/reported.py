@@ -22,16 +22,16 @@ def reported(paper:str=None # 'ldfnet' …, or all five
     if paper is None: return pd.concat([reported(p) for p in PAPERS], ignore_index=True)
     lookup('paper', paper, PAPERS)
     path = root()/'results'/'reported'/f'{paper}.csv'
-    if not path.exists(): raise BadFile('The reported numbers are not there.', path,
-        'work in a checkout of the repository, or set FFD_ROOT to one')
+    if not path.exists():
+        raise BadFile('The reported numbers are not there.', path, 'work in a checkout of the repository, or set FFD_ROOT to one')
     return check_columns(pd.read_csv(path, dtype={c: str for c in REPORTED if c not in ('value', 'scale')}, keep_default_na=False,
         na_values={'value': ['']}), path)
 
 # %% ../../nbs/85_claims/reported.ipynb #150e8778
 def check_columns(df:pd.DataFrame, path:Path)->pd.DataFrame: # `df` itself
     "Raise `BadFile` unless a table of printed numbers has its columns, and its keys once each."
-    if list(df.columns) != REPORTED: raise BadFile('A table of reported numbers has other columns than it should.', path,
-        f'they are: {",".join(REPORTED)}')
+    if list(df.columns) != REPORTED:
+        raise BadFile('A table of reported numbers has other columns than it should.', path, f'they are: {",".join(REPORTED)}')
     twice = df[df.duplicated(ROW_KEY)]
     if len(twice): raise BadFile(f'{len(twice)} reported rows repeat a key.', path, f'for example {tuple(twice.iloc[0][ROW_KEY])}')
     return df

@@ -121,8 +121,9 @@ def photographed(fs, # FaceSet or ClipSet
             :after]]) if after else np.array(fs.store.faces[row])[None]
         marks = [dlib_marks(f) for f in clip]
         if all(x is not None for x in marks): found.append((clip, np.stack(marks), fs.store.manifest.video.iloc[row]))
-    if not found: raise NoFace(f'dlib finds no face in {most} test faces, so there is nothing to tamper with.', fs.store.folder,
-        'use faces of at least 100 pixels')
+    if not found:
+        raise NoFace(f'dlib finds no face in {most} test faces, so there is nothing to tamper with.', fs.store.folder,
+            'use faces of at least 100 pixels')
     return tuple(np.stack(part) if i < 2 else list(part) for i, part in enumerate(zip(*found)))
 
 # %% ../../nbs/90_evidence/attention.ipynb #6f437055
@@ -181,8 +182,9 @@ def inside_of(model, spec, test:str)->pd.DataFrame: # columns VALUES
 def _over(ax, face, attention=None, mask=None, title=''):
     "A face, its attention over it, and the outline of a region."
     ax.imshow(face)
-    if attention is not None: ax.imshow(cv2.resize(attention.astype(np.float32), face.shape[1::-1], interpolation=cv2.INTER_NEAREST),
-        cmap='viridis', alpha=.6, vmin=0, vmax=1)
+    if attention is not None:
+        ax.imshow(cv2.resize(attention.astype(np.float32), face.shape[1::-1], interpolation=cv2.INTER_NEAREST), cmap='viridis', alpha=.6,
+            vmin=0, vmax=1)
     if mask is not None: ax.contour(mask, [.5], colors='red', linewidths=.8)
     ax.set_title(title, fontsize=7, pad=2)
     ax.set(xticks=[], yticks=[])
@@ -211,8 +213,8 @@ def attention_figure(model, fs, kinds=None, each:int=2): # kinds: of maps; None 
         dpi=50)
     for j, i in enumerate(at):
         _over(axes[0][j], pixels[j], title=('real', 'fake')[fs.labels[i]])
-        for axs, kind in zip(axes[1:], rows): _over(axs[j], pixels[j], found[kind][j],
-            title=f'{kind}: entropy {map_entropy(found[kind][j]):.3f}')
+        for axs, kind in zip(axes[1:], rows):
+            _over(axs[j], pixels[j], found[kind][j], title=f'{kind}: entropy {map_entropy(found[kind][j]):.3f}')
     return fig
 
 # %% ../../nbs/90_evidence/attention.ipynb #a891eead

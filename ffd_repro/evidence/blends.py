@@ -42,8 +42,8 @@ def making_figure(view:str, profile:str, each:int=3):
         images, masks = bs.pixels(at)
         for axs, made, image, mask in zip(axes[each*k:], bs.plan(at), images, masks):
             pictures = bs.store.faces[made.source], bs.store.faces[made.target], mask[0], mask[1], image
-            for ax, picture, title in zip(axs, pictures, ('source A', 'target B', '$M_{In}$', '$M_{Ex}$',
-                kind.replace('_', ', '))): tile(ax, picture, title)
+            for ax, picture, title in zip(axs, pictures, ('source A', 'target B', '$M_{In}$', '$M_{Ex}$', kind.replace('_', ', '))):
+                tile(ax, picture, title)
     return fig
 
 @partial(figures.register, name='kinds')
@@ -71,5 +71,6 @@ def parts_figure(view:str, profile:str, each:int=3):
     for i, axs in enumerate(axes):
         row = made[PARTS[0]].rows[i]
         for ax, picture, title in zip(axs, (store.faces[pairs[row]], store.faces[row], *(m.images[i] for m in made.values())),
-            ('real', 'fake', *made)): tile(ax, picture, title)
+            ('real', 'fake', *made)):
+            tile(ax, picture, title)
     return fig

@@ -35,8 +35,8 @@ def features_of(model, spec, test:str, batch:int=32)->Features:
     fs = test_faces(spec, test)
     at = few(fs)
     with looking_at(model): found = [model(fs.images(part).to(device())).features for part in np.split(at, range(batch, len(at), batch))]
-    if any(f is None for f in found): raise BadSetting(f'The Prediction of {spec.method} holds no features.', spec.id,
-        'give what the classifier sees as `features`')
+    if any(f is None for f in found):
+        raise BadSetting(f'The Prediction of {spec.method} holds no features.', spec.id, 'give what the classifier sees as `features`')
     m = fs.store.manifest.iloc[fs.rows[at]]
     return Features(torch.cat(found).float().cpu().numpy(), fs.labels[at], m.method.to_numpy(str), m.video.to_numpy(str), fs.store.data)
 

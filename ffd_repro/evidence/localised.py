@@ -153,9 +153,10 @@ def cam_figure(nets:list, # of (model, run)
             maps = cams(model, detectors[spec.method], fs, at)
             for c, word in enumerate(('real', 'fake')):
                 own, top = fs.labels[at] == c, c*(1 + len(nets))
-                if not k: tile(axes[top][j], fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8), '' if c
-                    else display_view(test, fs.store.data).replace(' stand-in', '\nstand-in'))
+                if not k:
+                    tile(axes[top][j], fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8), '' if c
+                        else display_view(test, fs.store.data).replace(' stand-in', '\nstand-in'))
                 tile(axes[top + 1 + k][j], maps[own].mean(0)/2.5, cmap='viridis')
-                for row, text in ((top, word), (top + 1 + k, fill(display(spec.method, spec.setting), 16))): axes[row][0].set_ylabel(text,
-                    fontsize=7)
+                for row, text in ((top, word), (top + 1 + k, fill(display(spec.method, spec.setting), 16))):
+                    axes[row][0].set_ylabel(text, fontsize=7)
     return fig

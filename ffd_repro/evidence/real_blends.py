@@ -61,8 +61,9 @@ def pair_table(file,   # CSV
     except (OSError, ValueError) as e: raise BadFile(f'the table of pairs cannot be read ({e})', where=file,
         fix='it must be a CSV with the columns fake, real and persona') from e
     found = {k: next((n for n in names if n in table), None) for k, names in NAMES.items()}
-    if None in found.values(): raise BadFile('the table of pairs has no column '
-        +' and none '.join(' or '.join(NAMES[k]) for k, n in found.items() if n is None), where=file)
+    if None in found.values():
+        raise BadFile('the table of pairs has no column ' +' and none '.join(' or '.join(NAMES[k]) for k, n in found.items() if n is None),
+            where=file)
     pairs = pd.DataFrame({k: table[n].str.strip() for k, n in found.items()})
     pairs = pairs[pairs.real!=''].reset_index(drop=True)
     if not len(pairs): raise MissingData('the table lists no fake with its original', where=file, fix='fill the column of the originals')
@@ -130,9 +131,9 @@ def sets(store:FaceStore, train_rows, val_rows, # of real faces
          faces:int # of an epoch, at least
         )->tuple: # FaceSets to train on and to validate on
     "What is learnt from; raises `BadSetting` for a part without faces."
-    if not len(train_rows) or not len(val_rows): raise BadSetting(f'{len(train_rows)} faces to learn from and {len(val_rows)} to validate '
-                                                                  f'on', where=store.folder, fix=
-                                                                      'give more photographs of more people, in colour')
+    if not len(train_rows) or not len(val_rows):
+        raise BadSetting(f'{len(train_rows)} faces to learn from and {len(val_rows)} to validate on', where=store.folder,
+            fix= 'give more photographs of more people, in colour')
     d, times = detectors['bigarts'], -(-faces//(2*len(train_rows)))
     kept = dict(mean=d.mean, std=d.std)
     judged = frozen(RealBlends(store, val_rows, seed=1))
@@ -269,8 +270,9 @@ def experiment(root, pairs:pd.DataFrame, profile:str, seeds, pretrained=False, w
 
 def read_scores(profile:str)->tuple: # PAIRED, record
     "What the experiment left. `MissingData` where it was never made."
-    if not (kept_in(profile)/RECORD).exists(): raise MissingData('The experiment on real swaps was not made at this size.',
-        kept_in(profile), f'ffd_real_blends PHOTOGRAPHS --pairs TABLE --profile {profile}')
+    if not (kept_in(profile)/RECORD).exists():
+        raise MissingData('The experiment on real swaps was not made at this size.', kept_in(profile),
+            f'ffd_real_blends PHOTOGRAPHS --pairs TABLE --profile {profile}')
     return pd.read_csv(kept_in(profile)/SCORES, dtype=dict(persona=str, group=str)), json.loads((kept_in(profile)/RECORD).read_text())
 
 # %% ../../nbs/90_evidence/real_blends.ipynb #4da9ac54
@@ -290,6 +292,6 @@ def ffd_real_blends(photographs:Param('folder of photographs: <person>/<image>, 
         experiment(root, pair_table(pairs, root), profile, [int(s) for s in seeds.split(',')], pretrained, workers)
     except FFDError as error: sys.exit(str(error))
     scores, record = read_scores(profile)
-    for test, part in scores.groupby('test',
-        sort=False): print(f'\n{test} ({part.data.iloc[0]})\n{by_persona(part).round(3).to_string(index=False)}')
+    for test, part in scores.groupby('test', sort=False):
+        print(f'\n{test} ({part.data.iloc[0]})\n{by_persona(part).round(3).to_string(index=False)}')
     print(f'\n{record["wall_s"]/60:.0f} min; {shown(kept_in(profile))}')

@@ -27,8 +27,9 @@ BLOCKS = dict(b1='act2', b2='block1', b3='block2') # name -> layer of timm's Xce
 def _blocks(model)->dict: # name -> module
     "The first three blocks of the Xception in a net."
     found = {b: [m for name, m in model.named_modules() if name.split('.')[-1] == layer] for b, layer in BLOCKS.items()}
-    if any(len(ms) != 1 for ms in found.values()): raise BadSetting(f'{type(model).__name__} has not one Xception with the blocks 1 to 3.',
-        fix='draw shallow maps of nets built on layers.backbones.xception_net')
+    if any(len(ms) != 1 for ms in found.values()):
+        raise BadSetting(f'{type(model).__name__} has not one Xception with the blocks 1 to 3.',
+            fix='draw shallow maps of nets built on layers.backbones.xception_net')
     return {b: ms[0] for b, ms in found.items()}
 
 @torch.inference_mode()

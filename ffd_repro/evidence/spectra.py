@@ -105,8 +105,9 @@ def _spectra_columns(columns, images, size, what): # two of axes [3]; real and f
     "Amplitude and phase of a pair at one size of patch, and their residuals."
     both = [spectra(patches(grey(image)[None], size)) for image in images]
     for k, (part, axs, residual) in enumerate(zip(('amplitude', 'phase'), columns, shown(both[1], both[0]))):
-        for ax, s in zip(axs, both): tile(ax, _centred((np.log1p(s.amplitude), s.phase)[k]), cmap=('viridis', 'twilight')[k],
-            low=(0., -np.pi)[k], top=(None, np.pi)[k])
+        for ax, s in zip(axs, both):
+            tile(ax, _centred((np.log1p(s.amplitude), s.phase)[k]), cmap=('viridis', 'twilight')[k], low=(0., -np.pi)[k],
+                top=(None, np.pi)[k])
         axs[0].set_title(f'{what}\n{part}', fontsize=8, pad=3)
         tile(axs[2], _centred(residual), f'residual, to {residual.max():.2f}', top=max(residual.max(), 1e-9), cmap='magma')
 

@@ -23,8 +23,8 @@ SIZE = 16 # pixels of a patch (MC-LCR 3.2)
 def grey(images # [..., H, W, 3], 0 to 255
         )->np.ndarray: # float64 [..., H, W], grey levels
     "Images without colour; raises `BadSetting` for anything that has not three colours."
-    if np.ndim(images) < 3 or np.shape(images)[-1] != 3: raise BadSetting(f'Images have the shape [..., H, W, 3], not '
-                                                                          f'{list(np.shape(images))}.')
+    if np.ndim(images) < 3 or np.shape(images)[-1] != 3:
+        raise BadSetting(f'Images have the shape [..., H, W, 3], not {list(np.shape(images))}.')
     return np.asarray(images, float) @ np.array(GREY)
 
 def patch_of(side:int # pixels of a face
@@ -38,8 +38,9 @@ def patches(x:np.ndarray, # [N, S, S]
            )->np.ndarray: # [N, (S/size)^2, size, size]
     "Non-overlapping patches, row by row; raises `BadSetting` for a side that they do not fill."
     n, h, w = x.shape
-    if h != w or h % size: raise BadSetting(f'Patches of {size} pixels do not fill a picture of {w}x{h}.',
-        fix='use square faces whose side is a multiple of the patch')
+    if h != w or h % size:
+        raise BadSetting(f'Patches of {size} pixels do not fill a picture of {w}x{h}.',
+            fix='use square faces whose side is a multiple of the patch')
     return x.reshape(n, h//size, size, w//size, size).swapaxes(2, 3).reshape(n, -1, size, size)
 
 def mosaic(x:np.ndarray # [N, n^2, P, P]
@@ -95,9 +96,9 @@ def touched(of:np.ndarray, # [N, patches, P, P], or [N, patches]
 # %% ../../nbs/50_measures/spectra.ipynb #62d449af
 def _check(fakes, reals):
     "Raise `BadSetting` unless two stacks of faces are pairs."
-    if np.shape(fakes) != np.shape(reals) or not len(fakes): raise BadSetting(f'Fakes are {list(np.shape(fakes))}, originals '
-                                                                              f'{list(np.shape(reals))}.',
-                                                                              fix='give one original a fake, cut with the same box')
+    if np.shape(fakes) != np.shape(reals) or not len(fakes):
+        raise BadSetting(f'Fakes are {list(np.shape(fakes))}, originals {list(np.shape(reals))}.',
+            fix='give one original a fake, cut with the same box')
 
 def _statistics(fakes, reals, size, threshold)->dict: # (metric, condition) -> [N]
     "`pair_statistics` of a few pairs."
@@ -127,8 +128,9 @@ def store_pairs(store, # FaceStore
     fakes = [i for i in np.asarray(rows) if m.label.iloc[i] and pairs[i] >= 0]
     alike = lambda i: same_window(difference(np.asarray(store.faces[i]), np.asarray(store.faces[pairs[i]])), gamma_of(m.quality.iloc[i]))
     found = np.array([i for i in fakes if alike(i)], int)
-    if not len(found): raise BadSetting(f'None of {len(rows)} faces is a fake whose original shows the same frame.',
-        getattr(store, 'folder', None), 'use a corpus that names its pairs: FF++, Celeb-DF, DFDC')
+    if not len(found):
+        raise BadSetting(f'None of {len(rows)} faces is a fake whose original shows the same frame.', getattr(store, 'folder', None),
+            'use a corpus that names its pairs: FF++, Celeb-DF, DFDC')
     return found, pairs[found]
 
 # %% ../../nbs/50_measures/spectra.ipynb #75ff6a61

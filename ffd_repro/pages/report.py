@@ -46,8 +46,8 @@ def faces_table(profile:str)->pd.DataFrame: # one row a view and state of the co
 def put_block(text:str, name:str, body:str)->str:
     "`text` with the block called `name` replaced; raises `FFDError` when there is no such block."
     pattern = re.compile(rf'(<!-- ffd:{name} -->\n).*?(<!-- /ffd:{name} -->)', re.S)
-    if not pattern.search(text): raise FFDError(f'README.md has no block {name!r}.',
-        fix=f'put back the lines <!-- ffd:{name} --> and <!-- /ffd:{name} -->')
+    if not pattern.search(text):
+        raise FFDError(f'README.md has no block {name!r}.', fix=f'put back the lines <!-- ffd:{name} --> and <!-- /ffd:{name} -->')
     return pattern.sub(lambda m: f'{m[1]}\n{body}\n\n{m[2]}', text)
 
 # %% ../../nbs/95_pages/report.ipynb #f3928a9e
@@ -120,8 +120,8 @@ def ffd_report(profile:Param('whose results: smoke, small or paper', str)='small
     "Derive the comparison, the claims, the report and the README's tables from the results."
     load('systems', 'baselines', 'claims')
     try:
-        if check and (old := outdated(profile)): raise FFDError('Derived files differ from what the results give.', ', '.join(old),
-            'ffd_report')
+        if check and (old := outdated(profile)):
+            raise FFDError('Derived files differ from what the results give.', ', '.join(old), 'ffd_report')
         if check: return print('Everything is what the results give.')
         with tempfile.TemporaryDirectory() as tmp: fresh = derive(profile, Path(tmp))
         for path, text in fresh.items():
