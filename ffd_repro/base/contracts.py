@@ -74,6 +74,6 @@ class Recipe:
 
 # %% ../../nbs/00_base/contracts.ipynb #c1a3129c
 ROW_KEY = ['paper', 'item', 'method', 'setting', 'train', 'test', 'level', 'condition', 'metric']
-REPORTED = ROW_KEY + ['value', 'unit', 'as_printed', 'method_as_printed', 'origin', 'confidence', 'source', 'note']
+REPORTED = ROW_KEY + ['value', 'unit', 'as_printed', 'scale', 'method_as_printed', 'origin', 'confidence', 'source', 'note']
 REPRODUCED = ROW_KEY + ['value', 'lo', 'hi', 'profile', 'data', 'seed', 'n', 'run', 'status', 'note']
 PREDICTIONS = ['test', 'video', 'frame', 'label', 'score']

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 from ..base.errors import BadFile, MissingData
 from ..base.paths import digest
-from .lfw import fetch_lfw, photographs
+from .lfw import photographs
 from .reading import Corpus, Notes, corpora, row_of
 from .splits import identity_split
 from .images import IMAGES
@@ -80,7 +80,11 @@ def tested_people(root:Path, table:pd.DataFrame # from `corpora.lfw.photographs`
 
 def _photograph_rows(root:Path, notes:Notes):
     "The rows of photographs of people who are not tested."
-    table = photographs(root/'photographs' if (root/'photographs').is_dir() else fetch_lfw())
+    home = root/'photographs'
+    if not home.is_dir():
+        fetch = f'python -c "from ffd_repro.corpora.lfw import fetch_lfw; fetch_lfw({str(home)!r})"'
+        raise MissingData('There are no photographs to learn from.', where=home, fix=f'put a folder of images for each person there, or fetch LFW: {fetch}')
+    table = photographs(home)
     tested, at = tested_people(root, table), Path(table.attrs['root'])
     notes.missing += table.attrs['missing']
     for path in table.attrs['refused']: notes.trouble(path, 'a symbolic link that leads out of the corpus', 'put the files themselves there')

@@ -95,7 +95,8 @@ def bootstrap(predictions_by_seed:dict, # training seed -> predictions of one te
     if not predictions_by_seed: raise BadSetting('There are no predictions to resample.', fix='train at least one seed')
     seeds = sorted(predictions_by_seed)
     sets = {frozenset(predictions_by_seed[s].video) for s in seeds}
-    if len(sets) > 1: raise BadSetting(f'The seeds {seeds} were not tested on the same videos.', fix='make the predictions again from one face store')
+    if len(sets) > 1:
+        raise BadSetting(f'The seeds {seeds} were not tested on the same videos.', fix='make the predictions again from one face store')
     times = rng('bootstrap', 'seeds', seed, len(seeds)).multinomial(len(seeds), [1/len(seeds)]*len(seeds), n)
     values = np.stack([replicates_of(predictions_by_seed[s], metric, level, n, seed, groups) for s in seeds], 1)
     return (values*times).sum(1)/len(seeds)

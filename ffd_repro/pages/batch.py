@@ -26,7 +26,7 @@ from ..sets.stores import check_there, corpus_root
 from .pages import page_path, template_path
 from .tables import cell_text, pivot, printed_here
 from ..runs.runs import missing
-from ..evidence.evidence import read_rows
+from ..evidence.rows import read_rows
 from ..evidence.planning import plan
 
 # %% ../../nbs/95_pages/batch.ipynb #12b92ad6

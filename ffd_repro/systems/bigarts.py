@@ -159,7 +159,7 @@ OWN_RECIPES = dict(real_blends=dict(
 
 DISPLAYS = dict(full='both branches, all augmentations', aug_none='no forgery augmentation', aug_real_real='(Real, Real) augmentation',
                 aug_fake_real='(Fake, Real) augmentation', no_masks='no artifact branch', m_in='intrinsic branch only',
-                m_ex='extrinsic branch only', real_blends='blends of real faces alone')
+                m_ex='extrinsic branch only', real_blends='(Real, Real) blends alone')
 
 def build(setting:str, side:int, tiny:bool, pretrained:bool=False)->BiGArts: # a name of SETTINGS
     "The net of a setting."
