@@ -6,18 +6,15 @@
 __all__ = ['DEPARTURES', 'NETWORKS', 'DATA_DRIVEN', 'NEWER', 'OTHERS', 'ROWS', 'CELEB', 'DEEPFAKES', 'WILD', 'TIMIT', 'SETS',
            'SCORES', 'AUGMENTED', 'BRANCHES', 'SEVEN', 'PARTS', 'CRF', 'CURVES', 'TREATMENT', 'UNTREATED', 'target',
            'BIG', 'DFD', 'OF_PARTS', 'TABLES', 'NO_UNIT', 'PANELS', 'FIGURES', 'REAL', 'HALVES', 'AROUND', 'SLIGHT',
-           'STABLE', 'WELL', 'curve', 'drawn', 'at', 'seven', 'beats', 'within', 'best_other', 'over_xray', 'part',
-           'lead', 'encoded', 'laundered', 'lost', 'mean_lost']
+           'STABLE', 'WELL', 'curve', 'at', 'seven', 'beats', 'within', 'best_other', 'over_xray', 'part', 'lead',
+           'encoded', 'laundered', 'lost', 'mean_lost']
 
 # %% ../../nbs/85_claims/bigarts.ipynb #eccac80f
-import numpy as np
-from functools import partial
 from ..base.metrics import metric_of
-from .declare import drawings, full, own, paper_targets, same, views_of
+from .declare import full, own, paper_targets, same, views_of
 from .relations import cells, relation
 from .targets import Condition
 from .terms import average, best_of, mean, near, rivals, steps, worst_of
-from ..sets.regions import extrinsic
 
 # %% ../../nbs/85_claims/bigarts.ipynb #942cc736
 DEPARTURES = (
@@ -136,14 +133,6 @@ REAL = target('real-forgeries', 'real_forgeries', 'Real face swaps, learnt from 
     ('three kinds of training fakes', '(Real, Real) alone', 'it is the kind that needs no forgery'),
     ('faces as they are', 'mirrored half of the time, beside the JPEG of the recipe', 'photographs are few')),
     note="Made by ffd_real_blends, not by make reproduce: the pictures are the reader's own.")
-
-# %% ../../nbs/85_claims/bigarts.ipynb #b7eb0f55
-@partial(drawings.register, name='bigarts')
-def drawn(prediction, masks:np.ndarray # uint8 [N, S, S]
-         )->dict: # name -> (logits [N, 1, S, S], truth uint8 [N, S, S])
-    "The intrinsic and the extrinsic mask."
-    truths = dict(intrinsic=('M_In', np.asarray), extrinsic=('M_Ex', lambda masks: np.stack([extrinsic(m) for m in masks])))
-    return {name: (prediction.maps[branch], truth(masks)) for branch, (name, truth) in truths.items() if branch in prediction.maps}
 
 # %% ../../nbs/85_claims/bigarts.ipynb #d66fdbf0
 def at(m, method:str, test:str, train:str=CELEB, metric:str='AUC', setting:str='full'): return m(metric, method, setting, test, train)

@@ -4,17 +4,13 @@
 
 # %% auto #0
 __all__ = ['DEPARTURES', 'PRINTED', 'HQ', 'LQ', 'KINDS', 'PARTS', 'target', 'DFD', 'TABLES', 'DEGRADED', 'FIGURES', 'OTHERS',
-           'LOSS', 'pair_truth', 'drawn', 'mean_of', 'cross', 'highest', 'apart', 'gain']
+           'LOSS', 'mean_of', 'cross', 'highest', 'apart', 'gain']
 
 # %% ../../nbs/85_claims/lls.ipynb #649d76d8
-import numpy as np
-import torch
-from functools import partial
-from .declare import ROUNDING, drawings, full, own, paper_targets, same, views_of
+from .declare import ROUNDING, full, own, paper_targets, same, views_of
 from .relations import cells, relation
 from .targets import Condition
 from .terms import Average, CellTerm, average, best_of, chain, near, rivals, share
-from ..systems.lls import similarity_target
 
 # %% ../../nbs/85_claims/lls.ipynb #af50067a
 DEPARTURES = (
@@ -90,23 +86,6 @@ FIGURES = (
            methods=own('lls', 'base', 'full'), views=same(HQ) + ((HQ, LQ),), metrics=('AUC',), level='video', more=DEGRADED,
            conditions={f'scale={s}': Condition(treatment=f'resize={s}' if s < 1 else '') for s in (1, .5, .25, .1)},
            note=('No table of the paper. The nets are those of Table IV, trained on light compression; only the test faces change.')))
-
-# %% ../../nbs/85_claims/lls.ipynb #f734449d
-def pair_truth(masks:np.ndarray, # uint8 [N, S, S]
-               size:tuple # (places, places) of the map
-              )->np.ndarray: # uint8 [N, places, places], 0 or 255
-    "Which pairs of places differ: one was touched, the other not (LLS Eq. 4)."
-    side = round(size[0]**.5)
-    region = torch.from_numpy(np.asarray(masks)/255).float()[:, None]
-    return (255*similarity_target(region, (side, side))[:, 0]).byte().numpy()
-
-@partial(drawings.register, name='lls')
-def drawn(prediction, masks:np.ndarray)->dict: # name -> (logits [N, 1, h, w], truth uint8 [N, h, w])
-    "The similarity map and the mask, of the modules that the net has."
-    found, pairs = {}, prediction.maps.get('similarity')
-    if pairs is not None: found['map'] = pairs, pair_truth(masks, pairs.shape[2:])
-    if prediction.mask is not None: found['mask'] = prediction.mask, np.asarray(masks)
-    return found
 
 # %% ../../nbs/85_claims/lls.ipynb #790d6fde
 def mean_of(m, method:str='lls')->Average: return average(m('AUC', method, test=d) for d in (HQ, LQ))

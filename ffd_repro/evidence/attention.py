@@ -18,23 +18,22 @@ from ..base.errors import NoFace, need
 from ..base.profiles import profile as profile_of
 from ..base.registry import Detector, detectors
 from ..base.views import parse_view
-from ..claims.names import display, CORPORA
+from ..claims.names import display
 from ..claims.targets import Target
-from ..drawn.filming import developed, film, window
-from ..claims.mclcr import SIZES
+from ..drawn.filming import developed, film, visible_part
+from ..drawn.photo_album import photo_landmarks
+from ..drawn.plans import STAND_INS
 from ..drawn.trees import Clip, ff_pairs
-from .cells import test_faces
+from .cells import tested_faces
 from .figures import chosen, figures
 from .values import VALUES, keep_maps, measures
 from ..faces.geometry import Box, affine_to_crop, crop, move, square
 from ..faces.loading import normalise
 from ..forgeries.compression import through_h264
-from ..forgeries.photographs import dlib_marks
 from ..forgeries.tampering import tamper, tamperings
 from ..measures.explain import map_entropy
 from ..runs.runs import device, status
 from ..runs.specs import make_spec
-from ..corpora.foreign import side_of
 from ..sets.stores import corpus_root
 
 # %% ../../nbs/90_evidence/attention.ipynb #de779cc9
@@ -94,10 +93,10 @@ def share_inside(maps:np.ndarray, # [B, g, g]
 # %% ../../nbs/90_evidence/attention.ipynb #709b5cb0
 def _drawn(person:str, quality:str, profile:str, side:int, after:int)->list: # of (clip, landmarks)
     "Two clips of a person of the FF++ stand-in, from the start and from the middle."
-    corpus, size, who = CORPORA['FF++'], SIZES[profile]['FF++'], Clip('', person)
+    corpus, size, who = STAND_INS['FF++'], STAND_INS['FF++'].sizes[profile], Clip('', person)
     shots = film('FF++', size, who, who, who)
     seen = through_h264(np.stack(developed(corpus, size, who, [f.pixels for f in shots])), quality or 'c23', corpus.fps)
-    top, _, left, _ = window(corpus, size, who) # boxes are rounded as on disk (filming.boxes_of)
+    top, _, left, _ = visible_part(corpus, size, who) # boxes are rounded as on disk (filming.boxes_of)
     found = []
     for t in dict.fromkeys((0, max(min(len(shots)//2, len(shots) - 1 - after), 0))):
         at = [min(t + i, len(shots) - 1) for i in range(1 + after)]
@@ -110,7 +109,7 @@ def _drawn(person:str, quality:str, profile:str, side:int, after:int)->list: # o
 def drawn_clips(view:str, profile:str, side:int, after:int=0,
     people:int=20)->tuple: # uint8 [N, 1+after, S, S, 3], landmarks [N, 1+after, 68, 2], names
     "Clips of the FF++ stand-in's test originals with their exact landmarks."
-    who = sorted(sum(ff_pairs(SIZES[profile]['FF++'].people)['test'], []))[:people]
+    who = sorted(sum(ff_pairs(STAND_INS['FF++'].sizes[profile].people)['test'], []))[:people]
     found = [(*c, f'drawn/{w}') for w in who for c in _drawn(w, parse_view(view).quality, profile, side, after)]
     return tuple(np.stack(part) if i < 2 else list(part) for i, part in enumerate(zip(*found)))
 
@@ -122,7 +121,7 @@ def photographed(fs, # FaceSet or ClipSet
     for row in fs.rows[chosen(fs, 0, most)]:
         clip = np.concatenate([fs.store.faces[row][None], fs.store.followers[row,
             :after]]) if after else np.array(fs.store.faces[row])[None]
-        marks = [dlib_marks(f) for f in clip]
+        marks = [photo_landmarks(f) for f in clip]
         if all(x is not None for x in marks): found.append((clip, np.stack(marks), fs.store.manifest.video.iloc[row]))
     if not found:
         raise NoFace(f'dlib finds no face in {most} test faces, so there is nothing to tamper with.', fs.store.folder,
@@ -168,13 +167,14 @@ def inside_values(model, det:Detector, test:str, clips, marks, names, which=tupl
 def authentic(spec)->tuple: # as of `drawn_clips`
     "Faces to tamper with, cut as a run's net sees them: drawn ones on a stand-in, else real ones."
     test, after = spec.tests[0], detectors[spec.method].after(spec.setting)
-    drawn = corpus_root(parse_view(test).corpus, spec.profile)[1] == 'stand-in'
-    return drawn_clips(test, spec.profile, side_of(spec), after) if drawn else photographed(test_faces(spec, test), after)
+    drawn = corpus_root(test.view.corpus, spec.profile.name)[1] == 'stand-in'
+    if not drawn: return photographed(tested_faces(spec, str(test)), after)
+    return drawn_clips(str(test.view), spec.profile.name, spec.request(test).side, after)
 
 @partial(measures.register, name='entropy')
 def entropy_of(model, spec, test:str)->pd.DataFrame: # columns VALUES
     "The entropy of a run's maps on its test faces."
-    return entropy_values(model, test_faces(spec, test), test)
+    return entropy_values(model, tested_faces(spec, test), test)
 
 @partial(measures.register, name='inside')
 def inside_of(model, spec, test:str)->pd.DataFrame: # columns VALUES
@@ -230,7 +230,7 @@ def tampering_page(model, spec, target:Target):
 def attention_page(model, spec, target:Target):
     "The figure of a target of attention maps: the kinds of map that its conditions name."
     kinds = {c.split(', ')[0] for c in target.swept}
-    return attention_figure(model, test_faces(spec, spec.tests[0]), kinds)
+    return attention_figure(model, tested_faces(spec, str(spec.tests[0])), kinds)
 
 # %% ../../nbs/90_evidence/attention.ipynb #c9844c69
 def worst_reals(predictions:pd.DataFrame, # of one test view

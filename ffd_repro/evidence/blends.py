@@ -8,7 +8,7 @@ __all__ = ['blend_set', 'making_figure', 'kinds_figure', 'parts_figure']
 # %% ../../nbs/90_evidence/blends.ipynb #7f269568
 import numpy as np
 from functools import partial
-from ..base.views import parse_view
+from ..sets.stores import request
 from .figures import chosen, figures, grid, tile
 from ..faces.loading import FaceSet
 from ..forgeries.manipulations import PARTS
@@ -22,10 +22,10 @@ from ..sets.face_sets import part_rows
 def blend_set(view:str, profile:str, kind:int=None,
     seed:int=0)->BlendSet: # kind: 1 (Real, Real), 2 (Fake, Real); None: all, in equal shares
     "Training faces with their blends."
-    v = parse_view(view)
-    store = face_store(v.corpus, v.quality, profile)
+    asked = request(view, profile)
+    store = face_store(asked)
     shares = (1/3,)*3 if kind is None else tuple(float(k == kind) for k in range(3))
-    return BlendSet(store, part_rows(store.manifest, v, 'train'), source='difference', shares=shares, seed=seed)
+    return BlendSet(store, part_rows(store.manifest, asked.view, 'train'), source='difference', shares=shares, seed=seed)
 
 def _some(bs, n:int, label:int=1)->np.ndarray: # positions
     "Positions of a class that are blended in epoch 0 where the set blends at all."
@@ -63,9 +63,9 @@ def kinds_figure(view:str, profile:str, each:int=2):
 @partial(figures.register, name='parts')
 def parts_figure(view:str, profile:str, each:int=3):
     "A real face, its fake, and each part of the fake in the real one."
-    v = parse_view(view)
-    store = face_store(v.corpus, v.quality, profile)
-    fakes = FaceSet(store, part_rows(store.manifest, v, 'test'))
+    asked = request(view, profile)
+    store = face_store(asked)
+    fakes = FaceSet(store, part_rows(store.manifest, asked.view, 'test'))
     rows, pairs = fakes.rows[chosen(fakes, 1, 4*each)], pair_rows(store)
     made = {part: partial_faces(store, rows, part) for part in PARTS}
     fig, axes = grid(each, 2 + len(PARTS))

@@ -22,7 +22,7 @@ from ..faces.extraction import extract
 from ..faces.loading import FaceStore
 from ..faces.protocols import SWITCHES, Protocol, leak_report, split_under
 from ..faces.sampling import parse_sampling
-from ..sets.stores import corpus_root, face_store, missing_rule
+from ..sets.stores import request, corpus_root, face_store, missing_rule
 from ..sets.face_sets import in_view
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #293776ff
@@ -134,14 +134,14 @@ def switch_figure(rows:list, # from `switch_rows`
 # %% ../../nbs/90_evidence/data_gallery.ipynb #f414fa18
 def split_table(view:str, profile:str)->pd.DataFrame: # index: split, what is shared
     "What the official and the image-level split put into both training and test."
-    v = parse_view(view)
-    m = face_store(v.corpus, v.quality, profile).manifest
+    asked, v = request(view, profile), parse_view(view)
+    m = face_store(asked).manifest
     reports = {split: leak_report(m.assign(split=split_under(Protocol(split), m))[in_view(m, v)]) for split in SWITCHES['split']}
     return pd.concat(reports, names=['split', 'in both'])
 
 def balance_table(view:str, profile:str)->pd.DataFrame: # index: part
     "Faces of each class in the parts of a view, and how many of each remain when both are to be equal."
-    v = parse_view(view)
-    m = face_store(v.corpus, v.quality, profile).manifest
+    asked, v = request(view, profile), parse_view(view)
+    m = face_store(asked).manifest
     counts = pd.crosstab(m.split[in_view(m, v)], m.label[in_view(m, v)]).reindex(index=PARTS, columns=[0, 1], fill_value=0)
     return counts.set_axis(['real', 'fake'], axis=1).assign(**{'of each when equal': counts.min(axis=1)}).rename_axis('part')

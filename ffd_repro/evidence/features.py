@@ -13,11 +13,11 @@ import torch
 from typing import NamedTuple
 from ..base.errors import BadSetting
 from ..claims.names import KNOWN, display, display_view
-from .cells import test_faces
+from .cells import tested_faces
 from .figures import few, grid
 from .values import VALUES, measures
 from ..measures.embeddings import knn_purity, relative_distance, silhouette, tsne
-from ..measures.explain import looking_at
+from ..base.nets import evaluation_mode
 from ..runs.runs import device
 
 # %% ../../nbs/90_evidence/features.ipynb #263e4ec5
@@ -32,9 +32,9 @@ class Features(NamedTuple):
 @torch.inference_mode()
 def features_of(model, spec, test:str, batch:int=32)->Features:
     "The features of test faces; raises `BadSetting` for a net that gives none."
-    fs = test_faces(spec, test)
+    fs = tested_faces(spec, test)
     at = few(fs)
-    with looking_at(model): found = [model(fs.images(part).to(device())).features for part in np.split(at, range(batch, len(at), batch))]
+    with evaluation_mode(model): found = [model(fs.images(part).to(device())).features for part in np.split(at, range(batch, len(at), batch))]
     if any(f is None for f in found):
         raise BadSetting(f'The Prediction of {spec.method} holds no features.', spec.id, 'give what the classifier sees as `features`')
     m = fs.store.manifest.iloc[fs.rows[at]]

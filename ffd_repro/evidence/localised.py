@@ -13,20 +13,20 @@ import torch
 from textwrap import fill
 from ..base.errors import BadSetting
 from ..base.registry import Detector, detectors
-from ..base.views import parse_view
-from ..claims.declare import drawings
+from ..base.nets import evaluation_mode, explained_layer, offered
+from ..base.views import parse_tested
 from ..claims.names import display, display_view
 from .attention import share_inside
-from .cells import test_faces
+from .cells import tested_faces
 from .figures import chosen, few, grid, tile
 from .values import VALUES, measures
 from ..faces.loading import FaceSet
-from ..measures.explain import attention_map, looking_at
+from ..measures.explain import attention_map
 from ..measures.localisation import localisation
 from ..runs.runs import device
 from ..runs.testing import test_part
 from ..sets.regions import regions
-from ..sets.stores import face_store, mask_source
+from ..sets.stores import FaceRequest, Needs, face_store, mask_source
 from ..sets.face_sets import part_rows
 
 # %% ../../nbs/90_evidence/localised.ipynb #910e6e38
@@ -34,21 +34,21 @@ def with_masks(spec, # a run
                test:str # a view
               )->tuple: # FaceSet of real faces and of fakes with a mask, Regions of its store, name of their source
     "The test faces of a run with what is known of where they were touched."
-    det, v = detectors[spec.method], parse_view(test)
-    store = face_store(v.corpus, v.quality, spec.profile, protocol=spec.protocol, masks=True)
+    det, of = detectors[spec.method], parse_tested(test)
+    store = face_store(FaceRequest(of.view, spec.profile, spec.protocol, Needs(masks='official')))
     source = 'difference' if det.masks == 'difference' else mask_source(store)
-    known, rows = regions(store, source), part_rows(store.manifest, v, test_part(spec.train, test), spec.protocol)
+    known, rows = regions(store, source), part_rows(store.manifest, of.view, test_part(spec, of), spec.protocol)
     return FaceSet(store, rows[known.kinds[rows] != 'none'], mean=det.mean, std=det.std), known, source
 
 # %% ../../nbs/90_evidence/localised.ipynb #51fdcb05
 @torch.inference_mode()
-def drawn_maps(model, method:str, images, # normalised [N, 3, S, S]
+def drawn_maps(model, images, # normalised [N, 3, S, S]
                masks:np.ndarray, # uint8 [N, S, S]
                batch:int=32)->dict: # name -> (logits [N, 1, h, w], truth uint8 [N, h', w'])
     "Every map of logits that a net draws of some faces, and what it should show."
-    parts, cuts = [], range(batch, len(images), batch)
-    with looking_at(model):
-        for x, m in zip(images.split(batch), np.split(masks, cuts)): parts.append(drawings[method](model(x.to(device())), m))
+    drawn, parts, cuts = offered(model, 'drawn'), [], range(batch, len(images), batch)
+    with evaluation_mode(model):
+        for x, m in zip(images.split(batch), np.split(masks, cuts)): parts.append(drawn(model(x.to(device())), m))
     return {name: (torch.cat([p[name][0].float().cpu() for p in parts]), np.concatenate([p[name][1] for p in parts])) for name in parts[0]}
 
 # %% ../../nbs/90_evidence/localised.ipynb #7f813d2f
@@ -61,7 +61,7 @@ def drawn_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
     at = np.flatnonzero(fs.labels == 1)
     masks, of = known.masks[fs.rows[at]], fs.store.manifest.iloc[fs.rows[at]]
     rows = []
-    for name, (logits, truth) in drawn_maps(model, spec.method, fs.images(at), masks).items():
+    for name, (logits, truth) in drawn_maps(model, fs.images(at), masks).items():
         shows = truth.any((1, 2)) # a pair of places that differ may be lost where the map is coarse
         each, _ = localisation(logits[shows], truth[shows], np.array([source]*shows.sum()), of[shows], n=2)
         rows += [(metric, name, test, v, x) for column, metric in KEPT.items() for v, x in zip(each.video, each[column]) if np.isfinite(x)]
@@ -70,7 +70,7 @@ def drawn_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
 def dissimilarity_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
     "The mean of the map of pairs of places, on real and on fake test faces."
     fs, known, _ = with_masks(spec, test)
-    logits, _ = drawn_maps(model, spec.method, fs.images(np.arange(len(fs))), known.masks[fs.rows])[PAIRS]
+    logits, _ = drawn_maps(model, fs.images(np.arange(len(fs))), known.masks[fs.rows])[PAIRS]
     means = logits.sigmoid().mean((1, 2, 3)).numpy()
     videos = fs.store.manifest.video.iloc[fs.rows]
     return pd.DataFrame([('dissimilarity', ('real', 'fake')[c], test, v, x) for c, v, x in zip(fs.labels, videos, means)], columns=VALUES)
@@ -83,7 +83,7 @@ def blind_iou(model, spec, test:str)->dict: # name of a drawing of the face's ow
     "The overlap of one mask for all faces, drawn where at least half of the test fakes are touched."
     fs, known, _ = with_masks(spec, test)
     at, found = np.flatnonzero(fs.labels == 1), {}
-    for name, (_, truth) in drawn_maps(model, spec.method, fs.images(at), known.masks[fs.rows[at]]).items():
+    for name, (_, truth) in drawn_maps(model, fs.images(at), known.masks[fs.rows[at]]).items():
         if name == PAIRS: continue
         true = truth > 127
         usual = true.mean(0) >= .5
@@ -93,7 +93,7 @@ def blind_iou(model, spec, test:str)->dict: # name of a drawing of the face's ow
 # %% ../../nbs/90_evidence/localised.ipynb #4dfa3bf0
 def cams(model, det:Detector, fs, at, batch:int=32)->np.ndarray: # [n, S, S], of mean 1; of ones where there is nothing
     "Grad-CAM of some faces of a set."
-    maps = np.concatenate([attention_map(model, fs.images(part).to(device()), det.attention).cpu().numpy()
+    maps = np.concatenate([attention_map(model, fs.images(part).to(device()), explained_layer(model)).cpu().numpy()
         for part in np.array_split(at, max(len(at)//batch, 1))])
     total = maps.mean((1, 2), keepdims=True)
     return np.where(total > 1e-9, maps/np.maximum(total, 1e-9), 1.)
@@ -116,7 +116,7 @@ def apart(maps:np.ndarray, labels # [V, S, S], one a video; [V] 0 or 1
 
 def distance_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
     "How far mean Grad-CAM maps of real and of fake videos are apart."
-    fs = test_faces(spec, test)
+    fs = tested_faces(spec, test)
     at = few(fs)
     found = pd.DataFrame(dict(video=fs.store.manifest.video.iloc[fs.rows[at]].to_numpy(), label=fs.labels[at]))
     maps = cams(model, detectors[spec.method], fs, at)
@@ -133,7 +133,7 @@ def mask_figure(model, spec, test:str, fakes:int=4):
     "Real and fake test faces; below each what the net should have drawn and what it drew."
     fs, known, _ = with_masks(spec, test)
     at = np.concatenate([chosen(fs, 0, 2), chosen(fs, 1, fakes)])
-    found = drawn_maps(model, spec.method, fs.images(at), known.masks[fs.rows[at]])
+    found = drawn_maps(model, fs.images(at), known.masks[fs.rows[at]])
     fig, axes = grid(1 + 2*len(found), len(at))
     for j, i in enumerate(at): tile(axes[0][j], fs.store.faces[fs.rows[i]], ('real', 'fake')[fs.labels[i]])
     for k, (name, (logits, truth)) in enumerate(found.items()):
@@ -150,7 +150,7 @@ def cam_figure(nets:list, # of (model, run)
     fig, axes = grid(2*(1 + len(nets)), len(tests))
     for j, test in enumerate(tests):
         for k, (model, spec) in enumerate(nets):
-            fs = test_faces(spec, test)
+            fs = tested_faces(spec, test)
             at = few(fs)
             maps = cams(model, detectors[spec.method], fs, at)
             for c, word in enumerate(('real', 'fake')):

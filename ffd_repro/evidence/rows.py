@@ -23,7 +23,7 @@ from ..runs.runs import read_record, status
 def faces_behind(spec, test:str)->str: # 'real' or 'stand-in'
     "Where the faces of a run's training and of one of its tests came from: real only when both did."
     found = {d['view']: d['data'] for d in read_record(spec)['data']}
-    return 'real' if {found[spec.train], found[test]} == {'real'} else 'stand-in'
+    return 'real' if {found[str(spec.train)], found[test]} == {'real'} else 'stand-in'
 
 # %% ../../nbs/90_evidence/rows.ipynb #5e6fe83e
 def why_not(cell:Cell, profile:str)->tuple[str,str]: # status, note

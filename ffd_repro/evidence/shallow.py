@@ -9,7 +9,6 @@ __all__ = ['BLOCKS', 'summed_maps', 'map_values', 'ratio_table', 'one_of_each', 
 import numpy as np
 import pandas as pd
 import torch
-from ..base.errors import BadSetting
 from ..base.registry import detectors
 from ..claims.names import display_view
 from .attention import share_inside
@@ -18,19 +17,11 @@ from .figures import chosen, grid, tile
 from .localised import with_masks
 from .values import VALUES, measures
 from ..faces.loading import FaceSet
-from ..measures.explain import looking_at
+from ..base.nets import evaluation_mode, stage_layers
 from ..runs.runs import device
 
 # %% ../../nbs/90_evidence/shallow.ipynb #702487eb
-BLOCKS = dict(b1='act2', b2='block1', b3='block2') # name -> layer of timm's Xception
-
-def _blocks(model)->dict: # name -> module
-    "The first three blocks of the Xception in a net."
-    found = {b: [m for name, m in model.named_modules() if name.split('.')[-1] == layer] for b, layer in BLOCKS.items()}
-    if any(len(ms) != 1 for ms in found.values()):
-        raise BadSetting(f'{type(model).__name__} has not one Xception with the blocks 1 to 3.',
-            fix='draw shallow maps of nets built on layers.backbones.xception_net')
-    return {b: ms[0] for b, ms in found.items()}
+BLOCKS = ('b1', 'b2', 'b3') # the stages that are summed
 
 @torch.inference_mode()
 def summed_maps(model, images, # normalised [N, 3, S, S]
@@ -38,9 +29,9 @@ def summed_maps(model, images, # normalised [N, 3, S, S]
     "The summed feature maps of the first three blocks."
     kept = {b: [] for b in BLOCKS}
     hooks = [m.register_forward_hook(lambda _, x, out, b=b: kept[b].append(out.relu().sum(1).float().cpu()))
-        for b, m in _blocks(model).items()]
+        for b, m in stage_layers(model, *BLOCKS).items()]
     try:
-        with looking_at(model): [model(x.to(device())) for x in images.split(batch)]
+        with evaluation_mode(model): [model(x.to(device())) for x in images.split(batch)]
     finally: [h.remove() for h in hooks]
     total = {b: torch.cat(x).numpy().astype(float) for b, x in kept.items()}
     mean = {b: x.mean((1, 2), keepdims=True) for b, x in total.items()}

@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import NamedTuple
 from ..base.paths import atomic, results
 from ..base.seeds import rng
-from ..base.views import parse_view
 from ..claims.names import display_view
 from .cells import Cell
 from .figures import few, grid, tile
 from .sources import From, sources
 from ..faces.loading import FaceSet
 from ..measures.spectra import SEEN, grey, mosaic, pair_statistics, patch_of, patches, shown, spectra, store_pairs, sweep
-from ..runs.provenance import code_fingerprint
-from ..sets.stores import face_store
+from ..base.fingerprints import fingerprint
+from ..sets.stores import face_store, request
 from ..sets.face_sets import part_rows
 
 # %% ../../nbs/90_evidence/spectra.ipynb #74a2b5c0
@@ -37,15 +36,15 @@ class Pairs(NamedTuple):
 @lru_cache(maxsize=4)
 def view_pairs(view:str, profile:str)->Pairs:
     "The test pairs of a view; raises `BadSetting` where its corpus names none."
-    v = parse_view(view)
-    store = face_store(v.corpus, v.quality, profile)
-    fs = FaceSet(store, part_rows(store.manifest, v, 'test'))
+    asked = request(view, profile)
+    store = face_store(asked)
+    fs = FaceSet(store, part_rows(store.manifest, asked.view, 'test'))
     fakes, reals = store_pairs(store, fs.rows[few(fs)])
     return Pairs(store.faces[fakes], store.faces[reals], store.manifest.video.to_numpy(str)[fakes], store.data)
 
 # %% ../../nbs/90_evidence/spectra.ipynb #a5ca0470
 @lru_cache(maxsize=None)
-def spectra_code()->str: return code_fingerprint('ffd_repro.measures.spectra')
+def spectra_code()->str: return fingerprint(pair_statistics, SEEN) # 16 hexadecimal digits
 def spectra_path(view:str, profile:str)->Path: return results(profile)/'spectra'/f"{view.replace(':', '.')}_{profile}.json"
 
 def measure_spectra(view:str, profile:str)->dict: # the record

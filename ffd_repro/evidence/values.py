@@ -16,7 +16,7 @@ from ..base.paths import atomic
 from ..base.registry import Registry, detectors, load
 from ..base.seeds import rng
 from ..claims.targets import Target
-from .cells import Cell, cells_of, kept_runs, specs_of, test_faces
+from .cells import Cell, cells_of, kept_runs, specs_of, tested_faces
 from ..faces.loading import FaceSet
 from ..measures.explain import forgery_map, normalised
 from ..runs.runs import device, record_path, trained, weights_path
@@ -27,7 +27,7 @@ def maps_path(spec)->Path: return record_path(spec).with_suffix('.npz')
 def keep_maps(spec, n:int=16)->np.ndarray: # [n, side, side] in [0, 1]
     "The forgery maps of `n` test fakes, each of another video, made once and kept beside the run; raises `BadSetting`."
     if not maps_path(spec).exists():
-        fs, det = test_faces(spec, spec.train), detectors[spec.method]
+        fs, det = tested_faces(spec, str(spec.train)), detectors[spec.method]
         if det.after(spec.setting):
             raise BadSetting('A forgery map belongs to one face; this net takes clips.', spec.id,
                              'use a setting that looks at single faces, or the maps of its Prediction')
@@ -80,7 +80,7 @@ measures = Registry('measure of a net') # metric -> function: net, run, view -> 
 def measured(spec, metric:str)->pd.DataFrame: # columns VALUES
     "The values of a run on its first test, made with its net; raises `UnknownName`."
     load('evidence')
-    return measures[metric](trained(spec, progress=False), spec, spec.tests[0])
+    return measures[metric](trained(spec, progress=False), spec, str(spec.tests[0]))
 
 def looked_at(target:Target, profile:str, train:bool=True)->list: # of RunSpec, the first seed first
     "The runs of a target whose nets can be looked at: weights are here, or may be made again; what they lack in values is measured."
@@ -96,5 +96,5 @@ def runs_behind(target:Target, profile:str)->list: # of RunSpec
     "Every run behind a target's cells, once, with all their tests."
     found = {}
     for s in (s for cell in cells_of(target) for s in specs_of(cell, profile)):
-        found[s.id] = dataclasses.replace(s, tests=tuple(sorted({*s.tests, *found.get(s.id, s).tests})))
+        found[s.id] = dataclasses.replace(s, tests=tuple(sorted({*s.tests, *found.get(s.id, s).tests}, key=str)))
     return list(found.values())

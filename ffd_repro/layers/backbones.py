@@ -6,7 +6,6 @@
 __all__ = ['LARGE', 'XCEPTION', 'backbone', 'xception_net', 'xception_maps', 'xception_stages']
 
 # %% ../../nbs/55_layers/backbones.ipynb #35311daf
-from ..base import compat
 import timm
 import torch
 from torch import nn

@@ -16,7 +16,7 @@ from pathlib import Path
 from fastcore.script import Param, call_parse
 from tqdm.auto import tqdm
 from ..base.metrics import show_value
-from ..base.errors import FFDError, UnknownName, lookup
+from ..base.errors import FFDError
 from ..base.paths import cache, data_root, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, load, targets
@@ -47,7 +47,7 @@ def jobs_of(specs, # of RunSpec
            )->dict: # name of a job, that of its first run -> its runs
     "Runs shared out among jobs."
     groups = {}
-    for s in specs: groups.setdefault((s.method, s.train, s.tests, s.protocol, s.seed) if together else s.id, []).append(s)
+    for s in specs: groups.setdefault((s.method, s.train, s.tests, s.recipe, s.protocol, s.seed) if together else s.id, []).append(s)
     return {group[0].id: group for group in groups.values()}
 
 # %% ../../nbs/95_pages/batch.ipynb #70202ce2

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import pandas as pd
 import torch
-from ..base.contracts import Batch, Prediction, Recipe
+from ..base.contracts import Batch, Recipe
 from ..base.errors import BadSetting, Diverged
 from ..base.nets import evaluation_mode, scoring_part
 from ..measures.scores import auc
