@@ -61,8 +61,8 @@ def test_every_kind_of_broken_video_is_counted_and_named(tree):
     meta = extract(videos, tree, RULE, 32, None, tree.parent/'store')
     reasons = {Path(s['path']).stem: s['reason'] for s in meta['skipped']}
     assert (meta['videos'], len(reasons)) == (1, 7)
-    for name, words in {'000': 'Cannot be opened', '003': 'empty', '004': 'Cannot be opened', '005': 'No video', '000_003': 'No boxes',
-                        '003_000': 'No face', '004_005': 'No such video'}.items():
+    for name, words in {'000': 'Cannot be opened', '003': 'empty', '004': 'Cannot be opened', '005': 'no video', '000_003': 'No boxes',
+                        '003_000': 'no face', '004_005': 'No such video'}.items():
         assert words in reasons[name], (name, reasons[name])
     kept = json.loads((tree.parent/'store'/'meta.json').read_text())
     assert kept['skipped'] == meta['skipped'] and kept['faces'] == len(FaceStore(tree.parent/'store')) == 1
@@ -77,11 +77,11 @@ def test_a_searching_detector_counts_and_names_just_the_same(tree):
     meta = extract(read_corpus('FF++', tree, 'c23'), tree, (Sampling(2, 20), Sampling(2, 20)), 32, None, tree.parent/'store')
     reasons = {Path(s['path']).stem: s['reason'] for s in meta['skipped']}
     assert (meta['detector'], meta['videos'], len(reasons)) == ('opencv', 2, 6) and 'empty' in reasons['003']
-    assert all('No face' in reasons[n] for n in ('004', '005', '003_000', '004_005', '005_004')), reasons
+    assert all('no face' in reasons[n] for n in ('004', '005', '003_000', '004_005', '005_004')), reasons
     assert [(p['video'].split('/')[-1], p['asked'], p['cut']) for p in meta['partial']] == [('000_003', 13, 10)]
     rows = FaceStore(tree.parent/'store').manifest
-    assert {'opencv', 'opencv+tracked'} <= set(rows[rows.label == 0].detector) and set(rows[rows.label == 1].detector) <= {'opencv+pair',
-        'opencv+tracked+pair', 'opencv+interpolated+pair'}
+    real, fake = (set(rows[rows.label == label].detector) for label in (0, 1))
+    assert {'opencv', 'opencv+tracked'} <= real and fake <= {'opencv+pair', 'opencv+tracked+pair', 'opencv+interpolated+pair'}
 
 def test_a_video_that_promises_too_much(tree):
     "The head of the file says 8 frames, 7 can be decoded: asking for the last by that promise loses one frame, not the video."
@@ -115,7 +115,7 @@ def test_single_files_name_the_file_and_the_fix(tmp_path):
     for path, call in (('cut.mp4', read_video), ('gone.mp4', video_info), ('none.jpg', read_image)):
         with pytest.raises(BadFile) as e: call(tmp_path/path)
         assert path in str(e.value) and 'fix:' in str(e.value)
-    with pytest.raises(BadFile, match='frame 20 was asked for, the video has 8'): list(read_frames(tmp_path/'a.mp4', [2, 20]))
+    with pytest.raises(BadFile, match='Frame 20 was asked for, the video has 8'): list(read_frames(tmp_path/'a.mp4', [2, 20]))
 
 def test_damage_in_the_middle_is_no_silent_replacement(tmp_path):
     "Bytes of some frames are overwritten: those before them are right, and the damage is an error."
@@ -136,7 +136,7 @@ def test_corpus_errors(tree, tmp_path):
     with pytest.raises(UnknownName): extract_view('FF++-HQ', 'smoek', tree, tmp_path/'s', missing='skip')
     with pytest.raises(UnknownName, match='sidecar'):
         extract_view('FF++-HQ', 'smoke', tree, tmp_path/'s', detector='sidecars', missing='skip')
-    with pytest.raises(BadSetting, match='No video'): extract(pd.DataFrame(), tree, RULE, 32, None, tmp_path/'s')
+    with pytest.raises(BadSetting, match='no video'): extract(pd.DataFrame(), tree, RULE, 32, None, tmp_path/'s')
     assert not (tmp_path/'s').exists()
 
 def test_store_errors(tree):

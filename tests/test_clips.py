@@ -254,7 +254,7 @@ def test_settings_are_checked(tmp_path):
         with pytest.raises(BadSetting, match='the store has 2'): ClipSet(s, after=after)
     with pytest.raises(BadSetting, match='the store has 0'): ClipSet(FaceStore.of(s.faces, s.manifest), after=1)
     with pytest.raises(BadSetting, match='empty'): ClipSet(s, [])
-    with pytest.raises(BadSetting, match='After is -2'):
+    with pytest.raises(BadSetting, match='after is -2'):
         extract(table(('r',)), tmp_path, Sampling(2, 2), 32, 'whole', tmp_path/'x', after=-2)
 
 def test_a_batch_reads_what_it_needs(tmp_path):

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from ffd_repro.base.errors import BadFile, BadSetting, NoFace
 from ffd_repro.base.paths import digest
-from ffd_repro.faces import detection
+from ffd_repro.faces import tracking
 from ffd_repro.faces.cropping import default_detector
 from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.detection import drawn_face, opencv_faces
@@ -234,7 +234,7 @@ def test_a_face_that_leaves_has_no_box_while_it_is_away(tmp_path):
 def test_an_empty_clip_costs_few_searches_and_is_no_face(tmp_path):
     asked = []
     assert counting(asked).track(tmp_path, clip(tmp_path, [WALL]*120), range(120), EVERY) == {} and len(asked) <= 25
-    with pytest.raises(NoFace): detection.find_track('opencv', tmp_path, 'clip.mp4', range(120), EVERY)
+    with pytest.raises(NoFace): tracking.find_track('opencv', tmp_path, 'clip.mp4', range(120), EVERY)
 
 def test_every_frame_can_be_searched(tmp_path):
     frames, asked = moving(20), []
@@ -268,7 +268,7 @@ def test_only_the_frames_between_two_searches_are_held():
             held = Held()
             yield i, Frame(lambda held=held: picture, lambda held=held: cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
             del held
-    with patch.object(detection, 'lazy_frames', frames): track = FACE_DETECTORS['opencv'].track('', '', range(200), EVERY)
+    with patch.object(tracking, 'lazy_frames', frames): track = FACE_DETECTORS['opencv'].track('', '', range(200), EVERY)
     assert len(track) == 200 and Held.most <= EVERY + 3
 
 # the store
@@ -339,17 +339,17 @@ def test_the_question_of_a_plain_store_has_not_changed(tmp_path):
         'pair', 'split', 'frame', 'x0', 'y0', 'x1', 'y1', 'detector']
 
 def test_another_way_of_cutting_is_another_folder(tmp_path):
-    "In the cache, what differs from the profile has a folder of its own."
+    "In the cache, what differs from the profile has a folder of its own; to ask for the usual detector by name is to ask for it."
     for k, (real, fake) in enumerate([('000', '000_003'), ('003', '003_000')]):
         for file in (f'original_sequences/youtube/c23/videos/{real}.mp4', f'manipulated_sequences/Deepfakes/c23/videos/{fake}.mp4'):
             write_video(tmp_path/'ff'/file, moving(6, 70 + 5*k))
     with patch.dict(os.environ, FFD_CACHE=str(tmp_path/'cache')):
         folder = lambda **kw: extract_view('FF++-HQ:DF', 'smoke', tmp_path/'ff', workers=1, **kw)[0]
         plain = folder()
-        others = [folder(sampling='even:2'), folder(margin=1.6), folder(masks=True), folder(detector='opencv'), folder(every=1)]
-        again = folder()
+        others = [folder(sampling='even:2'), folder(margin=1.6), folder(masks=True), folder(detector='whole'), folder(every=1)]
+        again = [folder(), folder(detector='opencv'), folder(margin=1.3, every=EVERY)]
     assert len({plain, *others}) == 6 and all((f/'meta.json').exists() for f in others)
-    assert plain == again
+    assert again == [plain]*3 and json.loads((plain/'asked.json').read_text())['detector'] == 'opencv'
 
 def test_corpora_of_ready_faces_are_taken_whole(tmp_path):
     assert [default_detector(c, tmp_path) for c in ('HFF', 'WildDeepfake', 'DeepfakeBench', 'FF++', 'Toy')] == ['whole']*3 + ['opencv']*2

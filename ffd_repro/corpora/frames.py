@@ -38,8 +38,8 @@ def _safe(member, # TarInfo
     "The name of a member that may be read; `BadFile` for anything that points elsewhere or is no plain file or folder."
     steps = member.name.replace('\\', '/').split('/')
     if member.name.startswith(('/', '\\')) or '..' in steps or re.match(r'[A-Za-z]:', member.name):
-        what = f'holds a member that points outside it: {member.name!r}'
-    elif not (member.isfile() or member.isdir()): what = f'holds a link or a device: {member.name!r}'
+        what = f'The archive holds a member that points outside it: {member.name!r}.'
+    elif not (member.isfile() or member.isdir()): what = f'The archive holds a link or a device: {member.name!r}.'
     else: return '/'.join(s for s in member.name.split('/') if s not in ('', '.'))
     raise BadFile(what, where=archive, fix='do not use it; fetch the archive again from where the corpus is given out')
 

@@ -116,5 +116,5 @@ def fetch_lfw(home=None, # where to; in the cache when None
         home.mkdir(parents=True, exist_ok=True)
         _download(home)
     if _count(tree) == size: return tree
-    raise MissingData('LFW is not whole: {photographs} photographs of {people} people'.format(**_count(tree)), where=tree,
+    raise MissingData('LFW is not whole: {photographs} photographs of {people} people.'.format(**_count(tree)), where=tree,
                       fix=f'remove {home/"lfw_home"} and run the same command again')

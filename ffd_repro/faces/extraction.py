@@ -182,9 +182,9 @@ def extract(manifest,      # of videos, from corpora.official
            )->dict:        # the store's meta: faces, videos, skipped, partial …
     "Write the face store `out`, or find it finished. Resumable. No face at all is a `NoFace`; videos that fail are listed in `skipped`."
     if not len(manifest): raise BadSetting('There is no video to extract from.', where=root, fix='check the view and the corpus')
-    if side < 8: raise BadSetting(f'Side is {side}.', fix='use at least 8 pixels')
-    if margin <= 0: raise BadSetting(f'Margin is {margin}.', fix='use a positive number, for example 1.3')
-    if after < 0: raise BadSetting(f'After is {after}.', fix='use 0 for single faces, or the number of frames that follow each')
+    if side < 8: raise BadSetting(f'The value of side is {side}.', fix='use at least 8 pixels')
+    if margin <= 0: raise BadSetting(f'The value of margin is {margin}.', fix='use a positive number, for example 1.3')
+    if after < 0: raise BadSetting(f'The value of after is {after}.', fix='use 0 for single faces, or the number of frames that follow each')
     pair = (sampling, sampling) if hasattr(sampling, 'frames') else sampling
     cropping = Cropping(*pair, side, detector or default_detector(manifest.corpus.iloc[0], root), margin, every, align, masks, after)
     key = digest(json.dumps([cropping.asked(), _stamps(manifest, root, masks)]))

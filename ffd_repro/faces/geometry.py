@@ -55,7 +55,7 @@ def square(box:Box,      # a face
            margin=1.3    # side of the square over the longer side of the box
           )->Box:
     "The square around `box`'s centre, `margin` times its longer side."
-    if margin <= 0: raise BadSetting(f'Margin is {margin}.', fix='use a positive number, for example 1.3')
+    if margin <= 0: raise BadSetting(f'The value of margin is {margin}.', fix='use a positive number, for example 1.3')
     (x, y), half = centre(box), max(box.width, box.height)*margin/2
     return Box(x - half, y - half, x + half, y + half)
 

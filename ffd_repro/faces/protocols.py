@@ -31,9 +31,9 @@ class Protocol:
         for switch, words in SWITCHES.items(): lookup(switch, getattr(self, switch), dict.fromkeys(words))
         if self.sampling: parse_sampling(self.sampling)
         if not .5 <= self.margin <= 4:
-            raise BadSetting(f'Margin is {self.margin}.', fix='use a factor between 0.5 and 4; 1 is the face box itself')
+            raise BadSetting(f'The value of margin is {self.margin}.', fix='use a factor between 0.5 and 4; 1 is the face box itself')
         if self.side != int(self.side) or not 0 <= self.side <= 4096 or 0 < self.side < 8:
-            raise BadSetting(f'Side is {self.side}.', fix='give the printed pixels, from 8 to 4096; 0 is the profile\'s own')
+            raise BadSetting(f'The value of side is {self.side}.', fix='give the printed pixels, from 8 to 4096; 0 is the profile\'s own')
 
     def __str__(self):
         kept = {k: v for k, v in dataclasses.asdict(self).items() if v != getattr(type(self), k)}

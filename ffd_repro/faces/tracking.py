@@ -73,7 +73,7 @@ def key_frames(indices, # frame numbers
                every    # the largest distance of two searches
               )->list:
     "Of `indices` the first, the last, and as few between as `every` allows."
-    if every < 1: raise BadSetting(f'Every is {every}.', fix='use 1 (search every frame) or more')
+    if every < 1: raise BadSetting(f'The value of every is {every}.', fix='use 1 (search every frame) or more')
     keys, indices = [], sorted(set(indices))
     for i, following in zip(indices, [*indices[1:], None]):
         if not keys or following is None or following - keys[-1] > every: keys.append(i)
