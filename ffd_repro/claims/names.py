@@ -47,7 +47,8 @@ SETTINGS = dict(
 
 # %% ../../nbs/85_claims/names.ipynb #9ad57e86
 CORPORA = {'FF++': 'FaceForensics++', 'Celeb-DF': 'Celeb-DF (v2)', 'Celeb-DF-v1': 'Celeb-DF (v1)', 'DFDC': 'DFDC', 'DFDC-P': 'DFDC preview', 'DFD': 'DeepFakeDetection', 'HFF': 'HFF', 'UADFV': 'UADFV',
-           'DF-TIMIT-LQ': 'DF-TIMIT (LQ)', 'DF-TIMIT-HQ': 'DF-TIMIT (HQ)', 'DF-TIMIT': 'DF-TIMIT (both)', 'WildDeepfake': 'WildDeepfake', 'LFW': 'LFW, forged here', 'folder': 'a folder', 'manifest': 'a table',
+           'DF-TIMIT-LQ': 'DF-TIMIT (LQ)', 'DF-TIMIT-HQ': 'DF-TIMIT (HQ)', 'DF-TIMIT': 'DF-TIMIT (both)', 'WildDeepfake': 'WildDeepfake',
+           'LFW': 'LFW, forged here', 'folder': 'a folder', 'manifest': 'a table',
            'pairs': 'swaps beside originals', 'photographs': 'photographs', 'private': 'private data'}
 LEVELS = {'frame': 'per frame', 'sequence': 'per sequence', 'video': 'per video', '': 'not stated'}
 

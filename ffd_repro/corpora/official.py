@@ -257,7 +257,8 @@ def locate(name:str,    # a corpus
     if data and (real := _real_root(corpus, data)): return location(real)
     found = [m.parent for m in (cache()/'standins'/profile/corpus.folders[0]/'STAND-IN.json', cache()/'photographs'/corpus.folders[0]/'MADE.json') if m.exists()]
     if found: return location(found[0])
-    make = {'LFW': '`ffd_photographs` makes it', **dict.fromkeys(('folder', 'manifest', 'pairs', 'photographs'), '')}.get(name, f'build the stand-in with `ffd_corpus {name} --profile {profile}`')
+    own = dict.fromkeys(('folder', 'manifest', 'pairs', 'photographs'), '') # a user's own
+    make = {'LFW': '`ffd_photographs` makes it', **own}.get(name, f'build the stand-in with `ffd_corpus {name} --profile {profile}`')
     raise MissingData(f'{name} is not on this machine, nor a stand-in for it', where=data or 'FFD_DATA is not set', fix=f"{make+', or ' if make else ''}set FFD_DATA to the folder that holds {corpus.folders[0]}")
 
 # %% ../../nbs/10_corpora/official.ipynb #98613dc9

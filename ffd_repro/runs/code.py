@@ -36,7 +36,8 @@ def faces_code(asked:FaceRequest, data:str, # 'real' or 'stand-in'
     done = [] if how is None or how.kind == 'part' else [recoded] if asked.crf is not None else [treated, treatments[how.kind]]
     usual = [FACE_DETECTORS[name] for name in ('sidecar', 'whole', 'opencv')]
     facts = [asked.stored, asked.needs, str(how), asked.profile.faces if learn else 0, corpora[asked.view.corpus] if asked.view.corpus in corpora else '']
-    made = standin_code(asked.view.corpus, SIZES[asked.profile.name][asked.view.corpus]) if data == 'stand-in' and asked.view.corpus in SIZES[asked.profile.name] else ''
+    size = SIZES[asked.profile.name].get(asked.view.corpus) if data == 'stand-in' else None # None, too, for a corpus without a stand-in
+    made = standin_code(asked.view.corpus, size) if size else ''
     drawn = original_rows if learn and from_originals(asked.needs) else part_rows
     return fingerprint(extract, drawn, set_of(asked, learn), *done, *usual, facts, made, without=TABLES)
 

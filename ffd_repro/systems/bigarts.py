@@ -85,8 +85,8 @@ def artifact_loss(drawn, # logits [B, 1, H, W]
 
 # %% ../../nbs/75_systems/bigarts.ipynb #16c70c2e
 BRANCHES = ('intrinsic', 'extrinsic') # in the order of the masks of a batch
-SETTINGS = dict(full=BRANCHES, aug_none=BRANCHES, aug_real_real=BRANCHES, aug_fake_real=BRANCHES, no_masks=(), m_in=BRANCHES[:1], m_ex=BRANCHES[1:],
-                real_blends=BRANCHES)
+SETTINGS = dict(full=BRANCHES, aug_none=BRANCHES, aug_real_real=BRANCHES, aug_fake_real=BRANCHES, no_masks=(),
+                m_in=BRANCHES[:1], m_ex=BRANCHES[1:], real_blends=BRANCHES)
 
 class MainBranch(nn.Module):
     "Encoder and classifier: all that a score needs (BiG-Arts 3.2)."
@@ -137,9 +137,11 @@ RECIPES = dict(
                  steps=152), # not stated: chosen because an epoch has to be a small pass: one face of each of 4871 videos
     small=Recipe(epochs=6, batch=16, lr=3e-3, schedule='cosine', channels_last=True, balanced=True, augment='jpeg', loss='own'), # not stated: chosen because a run has to fit some minutes on two cores, and on validation faces of the Celeb-DF stand-in the paper's 1e-3 reached .65 in eight passes where this rate reached .90
     smoke=Recipe(epochs=1, batch=16, lr=1e-3, schedule='constant', balanced=True, loss='own')) # only proves that it runs
-BLEND = dict.fromkeys(SETTINGS, (1/3, 1/3, 1/3)) | dict(aug_none=(1., 0., 0.), aug_real_real=(1/2, 1/2, 0.), aug_fake_real=(1/2, 0., 1/2), real_blends=(0., 1., 0.)) # 4.1: 33 % each; of two kinds not stated: halves, because all kinds are equal there
+BLEND = dict.fromkeys(SETTINGS, (1/3, 1/3, 1/3)) | dict( # 4.1: 33 % each; of two kinds not stated: halves, because all are equal there
+    aug_none=(1., 0., 0.), aug_real_real=(1/2, 1/2, 0.), aug_fake_real=(1/2, 0., 1/2), real_blends=(0., 1., 0.))
 OWN_RECIPES = dict(real_blends=dict(
-    paper=replace(RECIPES['paper'], epochs=100, every=None, steps=None, augment='flip+jpeg'), # not stated: chosen because an epoch is a whole pass here
+    # not stated: chosen because an epoch is a whole pass here
+    paper=replace(RECIPES['paper'], epochs=100, every=None, steps=None, augment='flip+jpeg'),
     small=replace(RECIPES['small'], epochs=8, augment='flip+jpeg'), # not stated: chosen because a run may take half an hour on two cores
     smoke=replace(RECIPES['smoke'], batch=8, augment='flip+jpeg')))
 
