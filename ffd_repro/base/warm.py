@@ -179,7 +179,7 @@ def warm(*modules): # names of modules to import first
     if sys.platform != 'linux':
         yield
         return
-    import gc, importlib, shutil
+    import gc, importlib, shutil, tempfile
     for name in modules: importlib.import_module(name)
     folder = tempfile.mkdtemp(prefix='ffd-') # removed by hand: forks inherit what is registered for the end of a process, and do it
     with socket.socket(socket.AF_UNIX) as listener:

@@ -83,11 +83,13 @@ def _photograph_rows(root:Path, notes:Notes):
     home = root/'photographs'
     if not home.is_dir():
         fetch = f'python -c "from ffd_repro.corpora.lfw import fetch_lfw; fetch_lfw({str(home)!r})"'
-        raise MissingData('There are no photographs to learn from.', where=home, fix=f'put a folder of images for each person there, or fetch LFW: {fetch}')
+        raise MissingData('There are no photographs to learn from.', where=home,
+                          fix=f'put a folder of images for each person there, or fetch LFW: {fetch}')
     table = photographs(home)
     tested, at = tested_people(root, table), Path(table.attrs['root'])
     notes.missing += table.attrs['missing']
-    for path in table.attrs['refused']: notes.trouble(path, 'a symbolic link that leads out of the corpus', 'put the files themselves there')
+    for path in table.attrs['refused']:
+        notes.trouble(path, 'a symbolic link that leads out of the corpus', 'put the files themselves there')
     for path, person in zip(table.path, table.person):
         if person in tested: notes.ignored.append(path); continue
         yield row_of('photographs', 0, 'real', f'photographs/{path}', str((at/path).resolve()), person)

@@ -35,7 +35,8 @@ def resample_groups(labels:pd.Series, # of the videos, indexed by full identity
     "Counts of `n` bootstrap draws of whole groups; raises `BadSetting` for a group without real or without fake videos."
     names, at = np.unique([str(groups[video]) for video in labels.index], return_inverse=True)
     both = [len(set(labels.to_numpy()[at == k])) == 2 for k in range(len(names))]
-    if not all(both): raise BadSetting(f'The group {names[both.index(False)]!r} holds one class only.', fix='leave it out, or draw single videos')
+    if not all(both):
+        raise BadSetting(f'The group {names[both.index(False)]!r} holds one class only.', fix='leave it out, or draw single videos')
     g = rng('bootstrap groups', *keys, digest('\n'.join(names)))
     return g.multinomial(len(names), [1/len(names)]*len(names), n)[:, at].astype(float)
 

@@ -61,7 +61,8 @@ def make_spec(method:str, setting:str,
     detector, view = detectors[method], parse_view(train)
     recipe = dataclasses.replace(detector.recipe(profile, setting), **recipe)
     data = corpus_root(view.corpus, profile, make=False)[1]
-    return RunSpec(method, setting, view, tuple(map(parse_tested, tests)), recipe, profile_of(profile), data, seed, parse_protocol(protocol))
+    tests, size, p = tuple(map(parse_tested, tests)), profile_of(profile), parse_protocol(protocol)
+    return RunSpec(method, setting, view, tests, recipe, size, data, seed, p)
 
 def read_spec(asked:dict, # `RunSpec.asked`, as a record keeps it
               tests=()    # names

@@ -210,7 +210,9 @@ class RealBlends(BlendSet):
         rows = np.arange(len(store)) if rows is None else np.asarray(rows, np.int64)
         real = rows[store.manifest.label.to_numpy()[rows] == 0]
         real = real[coloured(store, real)]
-        if not len(real): raise BadSetting('There are no coloured real faces to blend.', where=store.folder, fix='give more photographs of more people, in colour')
+        if not len(real):
+            raise BadSetting('There are no coloured real faces to blend.', where=store.folder,
+                             fix='give more photographs of more people, in colour')
         super().__init__(store, np.r_[real, real], *args, **dict(kwargs, shares=(0, 1, 0)))
         self.left_out, self.labels = len(rows) - len(real), np.repeat([0, 1], len(real))
 

@@ -153,7 +153,8 @@ RECIPES = dict(
 BLEND = dict.fromkeys(SETTINGS, (1/3, 1/3, 1/3)) | dict(aug_none=(1., 0., 0.), aug_real_real=(1/2, 1/2, 0.), aug_fake_real=(1/2, 0., 1/2),
                                                         real_blends=(0., 1., 0.))
 OWN_RECIPES = dict(real_blends=dict(
-    paper=replace(RECIPES['paper'], epochs=100, every=None, steps=None, augment='flip+jpeg'), # not stated: chosen because an epoch is a whole pass here
+    # not stated: chosen because an epoch is a whole pass here
+    paper=replace(RECIPES['paper'], epochs=100, every=None, steps=None, augment='flip+jpeg'),
     small=replace(RECIPES['small'], epochs=8, augment='flip+jpeg'), # not stated: chosen because a run may take half an hour on two cores
     smoke=replace(RECIPES['smoke'], batch=8, augment='flip+jpeg')))
 
