@@ -1,6 +1,7 @@
 # corpus -> faces -> run -> page -> report, generated from the declared targets.
 # `make reproduce` and `ffd_reproduce` call it; alone: snakemake -j2 --config profile=smoke targets=ldfnet/table-3
 import os
+import shlex
 import sys
 from pathlib import Path
 from ffd_repro.base.warm import ADDRESS, PYTHON
@@ -24,14 +25,15 @@ rule corpus:
     shell: "{BIN}/ffd_corpus '{wildcards.corpus}' --profile {PROFILE} --workers {threads} > '{log}' 2>&1"
 
 rule faces:
-    input: lambda w: work.corpora(w.view)
-    output: touch(work.mark("faces", "{view}"))
-    log: work.log("faces", "{view}")
+    input: lambda w: work.corpora(w.store)
+    output: touch(work.mark("faces", "{store}"))
+    log: work.log("faces", "{store}")
     threads: work.workers
-    shell: "{PY} -c \"from ffd_repro.sets.views import prepare; prepare('{wildcards.view}', '{PROFILE}')\" > '{log}' 2>&1"
+    params: line=lambda w: shlex.quote(work.making(w.store))
+    shell: "{PY} -c {params.line} > '{log}' 2>&1"
 
 rule run:
-    input: lambda w: [work.mark("faces", view) for view in work.views(w.run)]
+    input: lambda w: [work.mark("faces", store) for store in work.reads(w.run)]
     output: touch(work.mark("run", "{run}"))
     log: work.log("run", "{run}")
     params: command=lambda w: work.command(w.run)

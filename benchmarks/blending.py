@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import torch
 
-from ffd_repro.corpora.official import read_corpus
+from ffd_repro.corpora.reading import read_corpus
 from ffd_repro.faces.extraction import extract
 from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Sampling
-from ffd_repro.drawn.plans import Size
+from ffd_repro.drawn.trees import Size
 from ffd_repro.sets.self_blending import BlendSet
 from ffd_repro.drawn.standins import build
 

@@ -1,6 +1,5 @@
 """Faces a second out of a store: `FaceSet.batches` at 256 pixels, plain, and with batches prepared ahead by two threads or two processes. `python benchmarks/loading.py`"""
 import argparse
-import json
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +15,9 @@ from ffd_repro.faces.loading import FaceSet, FaceStore, order
 
 def store(folder, faces, side):
     "A store of noise: reading and converting it costs what faces cost."
-    folder.mkdir(parents=True)
-    np.save(folder/'faces.npy', np.random.default_rng(0).integers(0, 256, (faces, side, side, 3), np.uint8))
+    pixels = np.random.default_rng(0).integers(0, 256, (faces, side, side, 3), np.uint8)
     row = dict(corpus='Toy', quality='', method='real', video='v', target='', source='', pair='', split='train', detector='sidecar')
-    pd.DataFrame([row|dict(label=i % 2, frame=i) for i in range(faces)]).to_csv(folder/'manifest.csv', index=False)
-    (folder/'meta.json').write_text(json.dumps(dict(corpus='Toy', data='stand-in')))
-    return folder
+    return FaceStore.of(pixels, pd.DataFrame([row | dict(label=i % 2, frame=i) for i in range(faces)]), data='stand-in').save(folder)
 
 def plain(faces, batch, epoch):
     for b in faces.batches(batch, epoch=epoch): yield b.images
@@ -54,16 +50,18 @@ def main():
     p.add_argument('--augment', default='flip')
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as threads:
-        faces = FaceSet(FaceStore(store(Path(folder)/'store', a.faces, a.side)), augment=a.augment)
-        ways = {'plain': lambda e: plain(faces, a.batch, e), '2 threads ahead': lambda e: ahead(threads, lambda part, e: faces.batch(part, e).images, faces, a.batch, e),
+        faces = FaceSet(store(Path(folder)/'store', a.faces, a.side), augment=a.augment)
+        ways = {'plain': lambda e: plain(faces, a.batch, e), '2 threads ahead': lambda e: ahead(threads,
+            lambda part, e: faces.batch(part, e).images, faces, a.batch, e),
                 "2 processes (torch's loader)": lambda e: by_processes(faces, a.batch, e)}
         took = {name: [] for name in ways}
-        for turn in range(a.turns+1):
+        for turn in range(a.turns + 1):
             for name, way in ways.items():
                 started, n = time.perf_counter(), 0
                 for images in way(turn): n += len(images)
-                if turn: took[name].append(n/(time.perf_counter()-started))
-        print(f'{a.faces} faces of {a.side} pixels, batches of {a.batch}, augment {a.augment}, order by seed; {cv2.getNumThreads()} OpenCV threads; median of {a.turns} interleaved turns')
+                if turn: took[name].append(n/(time.perf_counter() - started))
+        print(f'{a.faces} faces of {a.side} pixels, batches of {a.batch}, augment {a.augment}, order by seed; {cv2.getNumThreads()} '
+              f'OpenCV threads; median of {a.turns} interleaved turns')
         for name, rates in took.items(): print(f'{name:28s} {median(rates):7.0f} faces/s   [{min(rates):.0f}, {max(rates):.0f}]')
 
 if __name__ == '__main__': main()

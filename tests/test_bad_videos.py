@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import BadFile, BadSetting, MissingData, NoFace, UnknownName
-from ffd_repro.corpora.official import read_corpus
+from ffd_repro.corpora.reading import read_corpus
 from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.loading import FaceSet, FaceStore
 from ffd_repro.faces.detection import drawn_face
 from ffd_repro.faces.sampling import Even, Sampling
-from ffd_repro.corpora.videos import read_frames, read_image, read_video, video_info, write_video
+from ffd_repro.corpora.videos import read_frames, read_video, video_info, write_video
+from ffd_repro.corpora.images import read_image
 
 RULE = (Sampling(2, 4), Sampling(2, 1))
 
@@ -33,7 +34,8 @@ def tree(tmp_path):
         write_video(root/path, frames(seed=k))
         box = root/'boxes'/Path(path).with_suffix('.json')
         box.parent.mkdir(parents=True, exist_ok=True); box.write_text(json.dumps(dict(boxes=[[20, 10, 60, 50]]*8)))
-    for part, pairs in dict(train=[['000', '003']], val=[], test=[['004', '005']]).items(): (root/f'{part}.json').write_text(json.dumps(pairs))
+    for part, pairs in dict(train=[['000', '003']], val=[], test=[['004', '005']]).items():
+        (root/f'{part}.json').write_text(json.dumps(pairs))
     (root/'STAND-IN.json').write_text('{"corpus": "FF++"}')
     return root
 
@@ -41,9 +43,9 @@ def store_of(tree, out='store', **kw): return extract(read_corpus('FF++', tree, 
 
 def test_whole_tree(tree):
     meta = store_of(tree)
-    assert (meta['faces'], meta['videos'], meta['skipped'], meta['data'], meta['detector'])==(4*4+4*1, 8, [], 'stand-in', 'sidecar')
+    assert (meta['faces'], meta['videos'], meta['skipped'], meta['data'], meta['detector']) == (4*4 + 4*1, 8, [], 'stand-in', 'sidecar')
     store = FaceStore(tree.parent/'store')
-    assert sorted(set(store.manifest.split))==['test', 'train'] and store.manifest.video.nunique()==8
+    assert sorted(set(store.manifest.split)) == ['test', 'train'] and store.manifest.video.nunique() == 8
 
 def test_every_kind_of_broken_video_is_counted_and_named(tree):
     folder = tree/'original_sequences/youtube/c23/videos'
@@ -58,25 +60,28 @@ def test_every_kind_of_broken_video_is_counted_and_named(tree):
     (tree/'manipulated_sequences/Deepfakes/c23/videos/004_005.mp4').unlink()
     meta = extract(videos, tree, RULE, 32, None, tree.parent/'store')
     reasons = {Path(s['path']).stem: s['reason'] for s in meta['skipped']}
-    assert (meta['videos'], len(reasons))==(1, 7)
-    for name, words in {'000': 'cannot be opened', '003': 'empty', '004': 'cannot be opened', '005': 'no video', '000_003': 'no boxes', '003_000': 'no face', '004_005': 'no such video'}.items(): assert words in reasons[name], (name, reasons[name])
+    assert (meta['videos'], len(reasons)) == (1, 7)
+    for name, words in {'000': 'Cannot be opened', '003': 'empty', '004': 'Cannot be opened', '005': 'no video', '000_003': 'No boxes',
+                        '003_000': 'no face', '004_005': 'No such video'}.items():
+        assert words in reasons[name], (name, reasons[name])
     kept = json.loads((tree.parent/'store'/'meta.json').read_text())
-    assert kept['skipped']==meta['skipped'] and kept['faces']==len(FaceStore(tree.parent/'store'))==1
+    assert kept['skipped'] == meta['skipped'] and kept['faces'] == len(FaceStore(tree.parent/'store')) == 1
 
 def test_a_searching_detector_counts_and_names_just_the_same(tree):
     "Without boxes: frames of noise show no face, and the broken files are told apart from them."
     shutil.rmtree(tree/'boxes')
     folder = tree/'original_sequences/youtube/c23/videos'
-    write_video(folder/'000.mp4', [drawn_face(90+2*i, seed=i) for i in range(20)])
-    write_video(tree/'manipulated_sequences/Deepfakes/c23/videos/000_003.mp4', [drawn_face(90+2*i, mouth=.2, seed=i) for i in range(26)])
+    write_video(folder/'000.mp4', [drawn_face(90 + 2*i, seed=i) for i in range(20)])
+    write_video(tree/'manipulated_sequences/Deepfakes/c23/videos/000_003.mp4', [drawn_face(90 + 2*i, mouth=.2, seed=i) for i in range(26)])
     (folder/'003.mp4').write_bytes(b'')
     meta = extract(read_corpus('FF++', tree, 'c23'), tree, (Sampling(2, 20), Sampling(2, 20)), 32, None, tree.parent/'store')
     reasons = {Path(s['path']).stem: s['reason'] for s in meta['skipped']}
-    assert (meta['detector'], meta['videos'], len(reasons))==('opencv', 2, 6) and 'empty' in reasons['003']
+    assert (meta['detector'], meta['videos'], len(reasons)) == ('opencv', 2, 6) and 'empty' in reasons['003']
     assert all('no face' in reasons[n] for n in ('004', '005', '003_000', '004_005', '005_004')), reasons
-    assert [(p['video'].split('/')[-1], p['asked'], p['cut']) for p in meta['partial']]==[('000_003', 13, 10)]
+    assert [(p['video'].split('/')[-1], p['asked'], p['cut']) for p in meta['partial']] == [('000_003', 13, 10)]
     rows = FaceStore(tree.parent/'store').manifest
-    assert {'opencv', 'opencv+tracked'}<=set(rows[rows.label==0].detector) and set(rows[rows.label==1].detector)<={'opencv+pair', 'opencv+tracked+pair', 'opencv+interpolated+pair'}
+    real, fake = (set(rows[rows.label == label].detector) for label in (0, 1))
+    assert {'opencv', 'opencv+tracked'} <= real and fake <= {'opencv+pair', 'opencv+tracked+pair', 'opencv+interpolated+pair'}
 
 def test_a_video_that_promises_too_much(tree):
     "The head of the file says 8 frames, 7 can be decoded: asking for the last by that promise loses one frame, not the video."
@@ -86,7 +91,7 @@ def test_a_video_that_promises_too_much(tree):
     write_video(path, frames(7))
     with patch.object(videos, '_promised', lambda *a: 8):
         meta = extract(read_corpus('FF++', tree, 'c23').query("target=='000' and label==0"), tree, Even(4), 32, None, tree.parent/'store')
-        assert FaceStore(tree.parent/'store').manifest.frame.tolist()==[0, 2, 4] and meta['partial'][0]['asked']==4
+        assert FaceStore(tree.parent/'store').manifest.frame.tolist() == [0, 2, 4] and meta['partial'][0]['asked'] == 4
         with pytest.raises(BadFile, match='the video has 7'): list(read_frames(path, [7]))
 
 def test_photographs_cut_short_or_of_another_kind(tmp_path):
@@ -95,20 +100,22 @@ def test_photographs_cut_short_or_of_another_kind(tmp_path):
         data = cv2.imencode(f'.{end}', image)[1].tobytes()
         for share in (0, .2, .8):
             (tmp_path/f'x.{end}').write_bytes(data[:int(len(data)*share)])
-            with pytest.raises(BadFile, match='cannot be read as an image'): read_image(tmp_path/f'x.{end}')
+            with pytest.raises(BadFile, match='Cannot be read as an image'): read_image(tmp_path/f'x.{end}')
 
 def test_nothing_usable_leaves_nothing(tree):
     for f in tree.rglob('*.mp4'): f.write_text('x')
-    with pytest.raises(NoFace, match='no face was cut from any of 8 videos'): store_of(tree)
+    with pytest.raises(NoFace, match='No face was cropped from any of 8 videos'): store_of(tree)
     assert not (tree.parent/'store').exists()
 
 def test_single_files_name_the_file_and_the_fix(tmp_path):
     write_video(tmp_path/'a.mp4', frames())
-    whole = (tmp_path/'a.mp4').read_bytes(); (tmp_path/'cut.mp4').write_bytes(whole[:len(whole)*2//3]); (tmp_path/'none.jpg').write_bytes(b'\xff\xd8')
+    whole = (tmp_path/'a.mp4').read_bytes()
+    (tmp_path/'cut.mp4').write_bytes(whole[:len(whole)*2//3])
+    (tmp_path/'none.jpg').write_bytes(b'\xff\xd8')
     for path, call in (('cut.mp4', read_video), ('gone.mp4', video_info), ('none.jpg', read_image)):
         with pytest.raises(BadFile) as e: call(tmp_path/path)
         assert path in str(e.value) and 'fix:' in str(e.value)
-    with pytest.raises(BadFile, match='frame 20 was asked for, the video has 8'): list(read_frames(tmp_path/'a.mp4', [2, 20]))
+    with pytest.raises(BadFile, match='Frame 20 was asked for, the video has 8'): list(read_frames(tmp_path/'a.mp4', [2, 20]))
 
 def test_damage_in_the_middle_is_no_silent_replacement(tmp_path):
     "Bytes of some frames are overwritten: those before them are right, and the damage is an error."
@@ -117,7 +124,7 @@ def test_damage_in_the_middle_is_no_silent_replacement(tmp_path):
     data[len(data)//2:len(data)//2+4000] = np.random.default_rng(0).integers(0, 256, 4000, dtype=np.uint8).tobytes()
     (tmp_path/'b.mp4').write_bytes(data)
     with pytest.raises(BadFile, match='cannot be decoded'):
-        for i, f in read_frames(tmp_path/'b.mp4'): assert (f==good[i]).all()
+        for i, f in read_frames(tmp_path/'b.mp4'): assert (f == good[i]).all()
 
 def test_corpus_errors(tree, tmp_path):
     (tree/'manipulated_sequences/Deepfakes/c23/videos/004_005.mp4').unlink()
@@ -127,7 +134,8 @@ def test_corpus_errors(tree, tmp_path):
     with pytest.raises(UnknownName): extract_view('FF+-LQ', 'smoke', tree, tmp_path/'s')
     with pytest.raises(UnknownName, match='no manipulation NT'): extract_view('FF++-HQ:NT', 'smoke', tree, tmp_path/'s', missing='skip')
     with pytest.raises(UnknownName): extract_view('FF++-HQ', 'smoek', tree, tmp_path/'s', missing='skip')
-    with pytest.raises(UnknownName, match='sidecar'): extract_view('FF++-HQ', 'smoke', tree, tmp_path/'s', detector='sidecars', missing='skip')
+    with pytest.raises(UnknownName, match='sidecar'):
+        extract_view('FF++-HQ', 'smoke', tree, tmp_path/'s', detector='sidecars', missing='skip')
     with pytest.raises(BadSetting, match='no video'): extract(pd.DataFrame(), tree, RULE, 32, None, tmp_path/'s')
     assert not (tmp_path/'s').exists()
 
@@ -146,7 +154,7 @@ def test_killed_extraction_goes_on_to_the_same_bytes(tree):
 import time
 import ffd_repro.faces.cropping as c, ffd_repro.faces.extraction as e
 from pathlib import Path
-from ffd_repro.corpora.official import read_corpus
+from ffd_repro.corpora.reading import read_corpus
 from ffd_repro.faces.sampling import Sampling
 def slow(job): c.face_job(job); time.sleep(.4)
 e.face_job = slow
@@ -155,19 +163,21 @@ e.extract(read_corpus('FF++', root, 'c23'), root, {tuple(map(tuple, RULE))!r} an
 '''
     p = subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.DEVNULL, cwd=Path(__file__).resolve().parents[1])
     parts = lambda: list(tree.parent.glob('.killed.*/*.npz'))
-    end = time.time()+60
-    while len(parts())<3 and time.time()<end: time.sleep(.02)
+    end = time.time() + 60
+    while len(parts()) < 3 and time.time() < end: time.sleep(.02)
     os.kill(p.pid, signal.SIGKILL); p.wait()
-    assert 3<=len(parts())<8 and not (tree.parent/'killed').exists()
+    assert 3 <= len(parts()) < 8 and not (tree.parent/'killed').exists()
     store_of(tree, 'killed')
-    for name in ('faces.npy', 'manifest.csv'): assert (tree.parent/'killed'/name).read_bytes()==(tree.parent/'whole'/name).read_bytes()
+    for name in ('faces.npy', 'manifest.csv'): assert (tree.parent/'killed'/name).read_bytes() == (tree.parent/'whole'/name).read_bytes()
     assert not list(tree.parent.glob('.killed.*'))
 
 def test_command_line(tree, tmp_path):
     (tmp_path/'ffd_extract').write_text('import sys\nfrom ffd_repro.faces.extraction import ffd_extract\nsys.exit(ffd_extract())')
-    run = lambda *a: subprocess.run([sys.executable, tmp_path/'ffd_extract', *a], capture_output=True, text=True, cwd=Path(__file__).resolve().parents[1], env=os.environ|dict(PYTHONPATH=str(Path(__file__).resolve().parents[1])))
+    run = lambda *a: subprocess.run([sys.executable, tmp_path/'ffd_extract', *a], capture_output=True, text=True,
+                                    cwd=Path(__file__).resolve().parents[1],
+                                    env=os.environ | dict(PYTHONPATH=str(Path(__file__).resolve().parents[1])))
     good = run('FF++-HQ', '--profile', 'smoke', '--root', str(tree), '--out', str(tmp_path/'s'), '--workers', '1')
-    assert good.returncode==0 and '20 faces of 8 videos (stand-in, boxes: sidecar)' in good.stdout, good
+    assert good.returncode == 0 and '20 faces of 8 videos (stand-in, boxes: sidecar)' in good.stdout, good
     bad = run('FF++-LQ', '--profile', 'smoke', '--root', str(tree), '--out', str(tmp_path/'t'))
-    assert bad.returncode!=0 and 'fix: fetch the quality c40' in bad.stderr and 'Traceback' not in bad.stderr, bad
+    assert bad.returncode != 0 and 'fix: fetch the quality c40' in bad.stderr and 'Traceback' not in bad.stderr, bad
     assert 'FF++-HQ:NT' in run('--help').stdout

@@ -8,14 +8,17 @@ from ffd_repro.base.contracts import Batch
 from ffd_repro.base.seeds import rng, seed_everything
 from ffd_repro.faces.geometry import Box, crop, square
 from ffd_repro.faces.loading import FaceStore, normalise
-from ffd_repro.drawn.people import sample_identity, sample_scene, track
+from ffd_repro.drawn.people import sample_identity
+from ffd_repro.drawn.scenes import sample_scene
+from ffd_repro.drawn.motion import track
 from ffd_repro.drawn.rendering import render
-from ffd_repro.sets.regions import intrinsic
+from ffd_repro.sets.regions import LIGHT, convex, difference
 from ffd_repro.forgeries.blending import blend
 from ffd_repro.drawn.filming import boxes_of, filmed
 from ffd_repro.forgeries.photographs import Put
-from ffd_repro.drawn.plans import CORPORA, Size, plan_timit
-from ffd_repro.sets.self_blending import RealBlends, both_masks, glued
+from ffd_repro.drawn.plans import STAND_INS
+from ffd_repro.drawn.trees import Size
+from ffd_repro.sets.self_blending import RealBlends, both_masks, blend_crops
 from ffd_repro.forgeries.upsampling import Bottleneck, squeeze
 from ffd_repro.measures.localisation import localisation
 from ffd_repro.measures.scores import auc
@@ -43,12 +46,10 @@ def drawn(folder):
         frame = render(sample_identity('seams', person), track('seams', person, n=1)[0], sample_scene('seams', person, style='FF++'), FRAME, 0)
         x, y = (int(np.clip(round((a+b-SIDE)/2), 0, FRAME-SIDE)) for a, b in zip(frame.box[:2], frame.box[2:]))
         faces.append(frame.pixels[y:y+SIDE, x:x+SIDE]); points.append(frame.landmarks-[x, y])
-    np.save(folder/'faces.npy', np.stack(faces))
-    np.save(folder/'landmarks.npy', np.float32(points))
     same = dict(corpus='Drawn', quality='', label=0, method='real', source='', pair='', split='', frame=0, detector='drawn')
-    pd.DataFrame([same|dict(video=str(p), target=str(p)) for p in range(PEOPLE)]).to_csv(folder/'manifest.csv', index=False)
-    (folder/'meta.json').write_text(json.dumps(dict(corpus='Drawn', data='stand-in', stand_in=None)))
-    return FaceStore(folder)
+    rows = pd.DataFrame([same | dict(video=str(p), target=str(p)) for p in range(PEOPLE)])
+    np.save(folder/'landmarks.npy', np.float32(points))
+    return FaceStore.of(np.stack(faces), rows, data='stand-in').save(folder)
 
 def seams(blends, epoch):
     "(Real,Real) blends of a set's own people, moved by whole pixels and never resampled. Their colours are left as they are: seams matched in colour and light, as training uses them, were not learnt in 200 steps of this small net."
@@ -57,7 +58,7 @@ def seams(blends, epoch):
     for i, made in enumerate(blends.plan(at, epoch)):
         assert made.kind == 'real_real' and made.source != made.target
         draw = rng('edge', blends.seed, epoch, i)
-        x[i], alpha = glued(store.faces[made.target], points[made.target], store.faces[made.source], points[made.source], blends.seed, epoch, i,
+        x[i], alpha = blend_crops(store.faces[made.target], points[made.target], store.faces[made.source], points[made.source], blends.seed, epoch, i,
                             how=Put(feather=draw.uniform(.03, .05), colour=0, light=0, grain=0))
         both_masks(alpha >= .5, masks[i])
     masks[:, 0] = 0
@@ -142,12 +143,12 @@ def timit(people=120, side=160):
     """Originals and forgeries of the stand-in of DF-TIMIT at lower quality, as they leave the camera: pixels, masks by the paper's rule, kinds, people.
     The easiest manipulation of the small stand-ins: fine detail alone, in the middle of the crop, tells .85 of its pairs (AUC), .76 on UADFV, .72 and .71 on both Celeb-DFs, .57 to .66 on FF++.
     Not read from files: there the originals are JPEG files and the forgeries a video."""
-    size, corpus, x, masks = Size(people, side), CORPORA['DF-TIMIT'], [], []
-    for real, fake, _ in plan_timit(size):
+    size, corpus, x, masks = Size(people, side), STAND_INS['DF-TIMIT'], [], []
+    for real, fake, _ in STAND_INS['DF-TIMIT'].jobs(size):
         assert fake.method == 'lower_quality'
         box = square(Box(*json.loads(boxes_of(corpus, size, real))['boxes'][0]), 1.3)
         pair = [crop(filmed('DF-TIMIT', size, clip)[0][0], box, SIDE) for clip in (real, fake)]
-        inner = intrinsic(pair[1], pair[0])
+        inner = convex(difference(pair[1], pair[0]) > LIGHT)
         both = np.zeros((2, 2, SIDE, SIDE), np.float32)
         both_masks(inner, both[1])
         x += pair; masks += list(both)

@@ -1,20 +1,21 @@
 """Landmarks, masks and blends on real photographs, where they are at hand (they are no part of this repository)."""
-import json
 import os
 from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from ffd_repro.faces.detection import dlib_faces, dlib_landmarks, pick
+from ffd_repro.faces.detection import dlib_faces, dlib_landmarks
+from ffd_repro.faces.tracking import pick
 from ffd_repro.faces.geometry import affine_to_crop, crop, move, square
 from ffd_repro.faces.loading import FaceStore
-from ffd_repro.faces.landmarks import has_marks, marks, source_of
-from ffd_repro.corpora.videos import read_image
+from ffd_repro.faces.landmarks import has_landmarks, landmarks_of, source_of
+from ffd_repro.corpora.images import read_image
 from ffd_repro.sets.regions import extrinsic, pair_rows, regions
 from ffd_repro.sets.partial import partial_faces
-from ffd_repro.forgeries.photographs import PARTS, Photograph, blend
-from ffd_repro.sets.self_blending import BlendSet, RealBlends, glued
+from ffd_repro.forgeries.pictures import Photograph
+from ffd_repro.forgeries.manipulations import PARTS, blend
+from ffd_repro.sets.self_blending import BlendSet, RealBlends, blend_crops
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 PHOTOS, FAKES = DATA/'real_faces', DATA/'fake_faces'
@@ -33,12 +34,10 @@ def faces_in(paths):
 
 def store_of(folder, rows):
     "A store of (picture, box, row of the manifest)."
-    folder.mkdir()
-    np.save(folder/'faces.npy', np.stack([crop(image, square(box, MARGIN), SIDE) for image, box, _ in rows]))
+    faces = np.stack([crop(image, square(box, MARGIN), SIDE) for image, box, _ in rows])
     usual = dict(corpus='Photographs', quality='', label=0, method='real', source='', pair='', split='train', frame=0, detector='dlib')
-    pd.DataFrame([usual|dict(zip(('x0', 'y0', 'x1', 'y1'), box))|row for _, box, row in rows]).to_csv(folder/'manifest.csv', index=False)
-    (folder/'meta.json').write_text(json.dumps(dict(corpus='Photographs', data='real', stand_in=None, margin=MARGIN)))
-    return FaceStore(folder)
+    table = pd.DataFrame([usual | dict(zip(('x0', 'y0', 'x1', 'y1'), box)) | row for _, box, row in rows])
+    return FaceStore.of(faces, table, margin=MARGIN).save(folder)
 
 @pytest.fixture(scope='module')
 def photographs(tmp_path_factory):
@@ -53,21 +52,21 @@ def photographs(tmp_path_factory):
 
 def test_landmarks_of_crops_are_those_of_the_photographs(photographs):
     store, whole, _ = photographs
-    assert source_of(store)=='dlib' and has_marks(marks(store)).mean()>=.9
+    assert source_of(store)=='dlib' and has_landmarks(landmarks_of(store)).mean()>=.9
     width = np.linalg.norm(whole[:, 0]-whole[:, 16], axis=1)
-    off = np.linalg.norm(marks(store)-whole, axis=2).mean(1)/width
+    off = np.linalg.norm(landmarks_of(store)-whole, axis=2).mean(1)/width
     assert np.nanmedian(off)<.02 and np.nanmax(off)<.08, off
 
 def test_real_in_real(photographs):
     "What holds on drawings holds on photographs, too; and the seam lies where the pixels change owner."
     store, _, _ = photographs
     faces = RealBlends(store, seed=4)
-    fakes, m, points, inside = np.flatnonzero(faces.labels), store.manifest, marks(store), []
+    fakes, m, points, inside = np.flatnonzero(faces.labels), store.manifest, landmarks_of(store), []
     x, masks = faces.pixels(fakes, 0)
     for at, image, mask, made in zip(fakes, x, masks, faces.plan(fakes, 0)):
         assert made.kind=='real_real' and m.target[made.source]!=m.target[made.target]
         assert not mask[0].any() and mask[1].any()
-        alpha = glued(store.faces[made.target], points[made.target], store.faces[made.source], points[made.source], 4, 0, at)[1]
+        alpha = blend_crops(store.faces[made.target], points[made.target], store.faces[made.source], points[made.source], 4, 0, at)[1]
         changed, ring = (image!=store.faces[made.target]).any(-1), mask[1]>0
         assert not changed[alpha==0].any() and alpha[ring].min()<.5<=alpha[ring].max() and .05<(alpha>=.5).mean()<.7
         inside.append(changed[alpha>.9].mean())
@@ -103,9 +102,9 @@ def pairs(tmp_path_factory):
 
 def test_masks_of_real_swaps(pairs):
     "The difference of a real pair is the face: its hull holds the nose, and not the corners."
-    r, points = regions(pairs), marks(pairs)
+    r, points = regions(pairs), landmarks_of(pairs)
     fakes = np.flatnonzero(pairs.manifest.label)
-    good = [i for i in fakes if r.kinds[i]=='difference' and has_marks(points[i:i+1])[0]]
+    good = [i for i in fakes if r.kinds[i]=='difference' and has_landmarks(points[i:i+1])[0]]
     assert len(good)>=len(fakes)//2, r.kinds
     nose = [r.masks[i][tuple(np.round(points[i, 30, ::-1]).astype(int))]>0 for i in good]
     corners = [(r.masks[i][[0, 0, -1, -1], [0, -1, 0, -1]]>0).mean() for i in good]

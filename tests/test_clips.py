@@ -15,26 +15,27 @@ import pandas as pd
 import pytest
 import torch
 from ffd_repro.base.errors import BadFile, BadSetting, MissingData, NoFace
-from ffd_repro.base.paths import digest
 from ffd_repro.corpora import videos
 from ffd_repro.faces import cropping
 from ffd_repro.faces.clips import ClipSet, ClipStore, residuals
-from ffd_repro.faces.cropping import Faces, faces_of
+from ffd_repro.faces.cropping import faces_of
 from ffd_repro.faces.extraction import extract, extract_view
-from ffd_repro.faces.detection import Found, drawn_face
+from ffd_repro.faces.detection import drawn_face
+from ffd_repro.faces.tracking import Found
 from ffd_repro.faces.geometry import Box
 from ffd_repro.faces.loading import FaceSet, FaceStore
 from ffd_repro.faces.sampling import Even, Sampling
 from ffd_repro.corpora.videos import write_video
 
-def moving(n, x=80, **kw): return [drawn_face(x+2*i, seed=i, **kw) for i in range(n)]
+def moving(n, x=80, **kw): return [drawn_face(x + 2*i, seed=i, **kw) for i in range(n)]
 
 def table(*rows):
     "A manifest of rows (path, label, pair), as far as they are given."
     made = []
     for row in rows:
         path, label, pair = (*row, *('', 0, '')[len(row):])
-        made.append(dict(corpus='Toy', quality='', label=label, method=('real', 'swap')[label], video=path, target=path, source=path, pair=pair, split='train', path=path, mask=''))
+        made.append(dict(corpus='Toy', quality='', label=label, method=('real', 'swap')[label], video=path, target=path, source=path,
+                         pair=pair, split='train', path=path, mask=''))
     return pd.DataFrame(made)
 
 def png(image): return cv2.imencode('.png', image[..., ::-1])[1].tobytes()
@@ -47,16 +48,13 @@ def boxes(root, **of):
     (root/'boxes').mkdir(exist_ok=True)
     for name, found in of.items(): (root/'boxes'/f'{name}.json').write_text(json.dumps(dict(boxes=found)))
 
-def noise_store(folder, n, after, side=16, seed=0):
-    "A store by hand; near each video's end the followers repeat."
-    folder.mkdir(parents=True)
+def noise_store(n, after, side=16, seed=0):
+    "A store in memory."
     draw = np.random.default_rng(seed)
-    np.save(folder/'faces.npy', draw.integers(0, 256, (n, side, side, 3), np.uint8))
-    np.save(folder/'followers.npy', draw.integers(0, 256, (n, after, side, side, 3), np.uint8))
-    row = dict(corpus='Toy', quality='', method='real', video='v', target='', source='', pair='', split='train', detector='sidecar', after=after)
-    pd.DataFrame([row|dict(label=i % 2, frame=i) for i in range(n)]).to_csv(folder/'manifest.csv', index=False)
-    (folder/'meta.json').write_text(json.dumps(dict(corpus='Toy', data='stand-in')))
-    return ClipStore(folder)
+    faces, followers = (draw.integers(0, 256, (n, *more, side, side, 3), np.uint8) for more in ((), (after,)))
+    row = dict(corpus='Toy', quality='', method='real', video='v', target='', source='', pair='', split='train', detector='sidecar',
+               after=after)
+    return ClipStore.of(faces, followers, pd.DataFrame([row | dict(label=i % 2, frame=i) for i in range(n)]), data='stand-in')
 
 # what is cut
 
@@ -65,7 +63,8 @@ def test_nothing_but_the_followers_is_added(tmp_path, detector):
     "With and without `after`: the same faces, rows, skips and reasons; a broken video and one without a face are skipped in both."
     folder_of(tmp_path/'r', moving(12)); folder_of(tmp_path/'f', moving(15, mouth=.2))
     write_video(tmp_path/'v.mp4', moving(9)); (tmp_path/'broken.mp4').write_bytes(b'no video')
-    if detector == 'sidecar': boxes(tmp_path, r=[[60+2*i, 40, 120+2*i, 120] for i in range(12)], f=[[60, 40, 120, 120]]*15, v=[[60, 40, 120, 120]]*9)
+    if detector == 'sidecar':
+        boxes(tmp_path, r=[[60 + 2*i, 40, 120 + 2*i, 120] for i in range(12)], f=[[60, 40, 120, 120]]*15, v=[[60, 40, 120, 120]]*9)
     films = table(('r', 0, 'r'), ('f', 1, 'r'), ('v.mp4',), ('broken.mp4',))
     how = films, tmp_path, (Sampling(3, 9), Even(4)), 32, detector
     plain, clips = extract(*how, tmp_path/'plain'), extract(*how, tmp_path/'clips', after=4)
@@ -76,17 +75,18 @@ def test_nothing_but_the_followers_is_added(tmp_path, detector):
     pd.testing.assert_frame_equal(a, b.drop(columns='after'))
     assert not (tmp_path/'plain/followers.npy').exists()
     long = dict(r=12, f=15) | {'v.mp4': 9}
-    assert b.after.astype(int).tolist() == [min(4, long[v]-1-int(i)) for v, i in zip(b.video, b.frame)]
+    assert b.after.astype(int).tolist() == [min(4, long[v] - 1 - int(i)) for v, i in zip(b.video, b.frame)]
     assert clips['after_short'] == (b.after.astype(int) < 4).sum() > 0
 
 @pytest.mark.parametrize('turn', [0., 12.])
 def test_followers_are_cut_with_the_box_and_turn_of_their_face(tmp_path, turn):
     "The boxes move; a follower is its frame in the box of the face before it, not in its own."
     folder_of(tmp_path/'r', moving(8))
-    track = {i: Found(Box(50+5.*i, 30, 130+5*i, 130), 'opencv', turn) for i in range(8)}
+    track = {i: Found(Box(50 + 5.*i, 30, 130 + 5*i, 130), 'opencv', turn) for i in range(8)}
     got = faces_of(tmp_path, 'r', [1, 4], track, 48, 1.3, after=3)
     for k, start in enumerate((1, 4)):
-        for t in (1, 2, 3): assert (got.followers[k, t-1] == faces_of(tmp_path, 'r', [start+t], {start+t: track[start]}, 48).pixels[0]).all()
+        for t in (1, 2, 3):
+            assert (got.followers[k, t-1] == faces_of(tmp_path, 'r', [start + t], {start + t: track[start]}, 48).pixels[0]).all()
     assert (got.followers[0, 2] != got.pixels[1]).any() # frame 4 by the box of frame 1, and by its own
 
 def test_a_fake_takes_the_box_of_its_original_for_its_whole_clip(tmp_path):
@@ -117,7 +117,8 @@ def test_every_frame_is_decoded_once(tmp_path):
         for i, frame in plain(path, *a):
             def rgb(i=i, frame=frame): looked[i] += 1; return frame.rgb()
             yield i, frame._replace(rgb=rgb)
-    with patch.object(cropping, 'lazy_frames', counted): faces_of(tmp_path, 'v.mp4', range(8), {i: Found(Box(60, 40, 120, 120), 'x') for i in range(12)}, 32, after=3)
+    with patch.object(cropping, 'lazy_frames', counted):
+        faces_of(tmp_path, 'v.mp4', range(8), {i: Found(Box(60, 40, 120, 120), 'x') for i in range(12)}, 32, after=3)
     assert len(opened) == 1 and looked == {i: 1 for i in range(11)}
 
 def test_every_kind_of_file_gives_the_same_clips(tmp_path):
@@ -140,7 +141,7 @@ def test_an_image_is_a_clip_that_stands_still(tmp_path):
 def test_ready_faces_of_different_sizes_are_each_taken_whole(tmp_path):
     folder_of(tmp_path/'a', [drawn_face(), cv2.resize(drawn_face(), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)])
     got = faces_of(tmp_path, 'a', [0], None, 40, after=1)
-    assert np.abs(got.pixels[0].astype(int)-got.followers[0, 0]).mean() < 2
+    assert np.abs(got.pixels[0].astype(int) - got.followers[0, 0]).mean() < 2
 
 # ends and breaks
 
@@ -151,7 +152,8 @@ def fewer(path, n, then=None):
         if then: raise ValueError(then)
     return decode
 
-@pytest.mark.parametrize('n, then, frames', [(10, None, [0, 4, 8]), (10, 'damaged', [0, 4, 8]), (7, None, [0, 6]), (11, None, [0, 4, 8, 12])])
+@pytest.mark.parametrize('n, then, frames', [(10, None, [0, 4, 8]), (10, 'damaged', [0, 4, 8]), (7, None, [0, 6]),
+                                             (11, None, [0, 4, 8, 12])])
 def test_a_video_that_ends_early_keeps_its_faces(tmp_path, n, then, frames):
     "The container promises 13 frames; whatever the faces alone give, they give with followers."
     write_video(tmp_path/'v.mp4', moving(13))
@@ -159,7 +161,7 @@ def test_a_video_that_ends_early_keeps_its_faces(tmp_path, n, then, frames):
     with patch.object(videos, '_decode_av', fewer('v', n, then)), patch.object(videos, '_decode_cv', fewer('v', n, then)):
         plain, clips = faces_of(tmp_path, 'v.mp4', frames, track, 32), faces_of(tmp_path, 'v.mp4', frames, track, 32, after=5)
     assert clips.frames == plain.frames and (clips.pixels == plain.pixels).all()
-    assert clips.after == [min(5, n-1-i) for i in clips.frames] and len(clips.followers) == len(clips.frames)
+    assert clips.after == [min(5, n - 1 - i) for i in clips.frames] and len(clips.followers) == len(clips.frames)
     for face, clip, k in zip(clips.pixels, clips.followers, clips.after): assert (clip[k:] == (clip[k-1] if k else face)).all()
     assert bool(clips.note) == (then is not None or n < 10)
 
@@ -191,21 +193,26 @@ def test_going_on_after_an_interruption_gives_the_same_bytes(tmp_path, after):
     with patch.object(extraction, '_assemble', stop), pytest.raises(KeyboardInterrupt): extract(*how, tmp_path/'s', after=after)
     with patch.object(cropping, 'faces_of', stop): extract(*how, tmp_path/'s', after=after) # nothing is cut again
     extract(*how, tmp_path/'two', after=after, workers=2)
-    for name in ('faces.npy', 'followers.npy', 'manifest.csv'): assert (tmp_path/'s'/name).read_bytes() == (tmp_path/'two'/name).read_bytes()
+    for name in ('faces.npy', 'followers.npy', 'manifest.csv'):
+        assert (tmp_path/'s'/name).read_bytes() == (tmp_path/'two'/name).read_bytes()
 
 def test_another_number_of_followers_is_another_question(tmp_path):
     "In one folder it replaces the store; in the cache it has a folder of its own. None at all is the plain store."
     folder_of(tmp_path/'r', moving(6))
     keys = [extract(table(('r',)), tmp_path, Sampling(2, 2), 32, 'whole', tmp_path/'s', after=a)['key'] for a in (2, 3, 0)]
     assert len(set(keys)) == 3 and not (tmp_path/'s/followers.npy').exists()
-    for file in ('original_sequences/youtube/c23/videos/000.mp4', 'manipulated_sequences/Deepfakes/c23/videos/000_003.mp4'): write_video(tmp_path/'ff'/file, moving(6))
+    for file in ('original_sequences/youtube/c23/videos/000.mp4', 'manipulated_sequences/Deepfakes/c23/videos/000_003.mp4'):
+        write_video(tmp_path/'ff'/file, moving(6))
     with patch.dict(os.environ, FFD_CACHE=str(tmp_path/'cache')):
-        folders = [extract_view('FF++-HQ:DF', 'smoke', tmp_path/'ff', workers=1, missing='skip', **kw)[0] for kw in ({}, dict(after=0), dict(after=2), dict(after=3))]
-    assert folders[0] == folders[1] and len(set(folders)) == 3 and [(f/'followers.npy').exists() for f in folders] == [False, False, True, True]
+        folders = [extract_view('FF++-HQ:DF', 'smoke', tmp_path/'ff', workers=1, missing='skip', **kw)[0]
+                   for kw in ({}, dict(after=0), dict(after=2), dict(after=3))]
+    assert folders[0] == folders[1] and len(set(folders)) == 3 and [(f/'followers.npy').exists() for f in folders] == [False, False, True,
+        True]
 
 def test_the_command_cuts_followers_and_says_how_many_are_short(tmp_path, capsys):
     from ffd_repro.faces.extraction import ffd_extract
-    for file in ('original_sequences/youtube/c23/videos/000.mp4', 'manipulated_sequences/Deepfakes/c23/videos/000_003.mp4'): write_video(tmp_path/file, moving(6))
+    for file in ('original_sequences/youtube/c23/videos/000.mp4', 'manipulated_sequences/Deepfakes/c23/videos/000_003.mp4'):
+        write_video(tmp_path/file, moving(6))
     ffd_extract('FF++-HQ:DF', profile='smoke', root=str(tmp_path), out=str(tmp_path/'s'), workers=1, missing='skip', after=3)
     s = ClipStore(tmp_path/'s')
     assert s.after == 3 and f'followers: 3 of each face; {(s.manifest.after < 3).sum()} faces' in capsys.readouterr().out
@@ -215,7 +222,7 @@ def test_the_command_cuts_followers_and_says_how_many_are_short(tmp_path, capsys
 def test_stores_that_do_not_fit_are_refused(tmp_path):
     n = iter(range(9))
     def broken(change, error, match):
-        s = noise_store(tmp_path/str(next(n)), 6, 3)
+        s = noise_store(6, 3).save(tmp_path/str(next(n)))
         change(s.folder)
         with pytest.raises(error, match=match) as e: ClipStore(s.folder)
         assert 'extract with after=' in str(e.value)
@@ -230,37 +237,36 @@ def test_stores_that_do_not_fit_are_refused(tmp_path):
     broken(save((6, 2, 16, 16, 3)), BadFile, 'does not say')
     broken(lambda f: pd.read_csv(f/'manifest.csv').drop(columns='after').to_csv(f/'manifest.csv', index=False), BadFile, 'does not say')
 
-def test_batches_of_clips_are_batches_of_faces(tmp_path):
+def test_batches_of_clips_are_batches_of_faces():
     "Any subset, order, epoch and augmentation: frame t of a clip is what `FaceSet` makes of a store of the frames t."
-    s = noise_store(tmp_path/'s', 20, 3)
+    s = noise_store(20, 3)
     rows, how = np.random.default_rng(1).permutation(20)[:13], dict(mean=(.2, .5, .7), std=(.1, .3, .5), augment='flip', seed=5)
     clips = ClipSet(s, rows, after=3, **how)
     for t in range(4):
-        one = tmp_path/f'frames{t}'
-        noise_store(one, 20, 3)
-        if t: np.save(one/'faces.npy', s.followers[:, t-1])
+        one = FaceStore.of(s.followers[:, t-1] if t else s.faces, s.manifest)
         for epoch in (0, 3):
-            for a, b in zip(clips.batches(5, 2, epoch), FaceSet(FaceStore(one), rows, **how).batches(5, 2, epoch), strict=True):
+            for a, b in zip(clips.batches(5, 2, epoch), FaceSet(one, rows, **how).batches(5, 2, epoch), strict=True):
                 assert torch.equal(a.images[:, t], b.images) and torch.equal(a.rows, b.rows) and torch.equal(a.labels, b.labels)
 
 def test_settings_are_checked(tmp_path):
-    s = noise_store(tmp_path/'s', 4, 2)
+    s = noise_store(4, 2)
     for after in (3, -1):
         with pytest.raises(BadSetting, match='the store has 2'): ClipSet(s, after=after)
-    with pytest.raises(BadSetting, match='the store has 0'): ClipSet(FaceStore(s.folder), after=1)
+    with pytest.raises(BadSetting, match='the store has 0'): ClipSet(FaceStore.of(s.faces, s.manifest), after=1)
     with pytest.raises(BadSetting, match='empty'): ClipSet(s, [])
-    with pytest.raises(BadSetting, match='after is -2'): extract(table(('r',)), tmp_path, Sampling(2, 2), 32, 'whole', tmp_path/'x', after=-2)
+    with pytest.raises(BadSetting, match='after is -2'):
+        extract(table(('r',)), tmp_path, Sampling(2, 2), 32, 'whole', tmp_path/'x', after=-2)
 
 def test_a_batch_reads_what_it_needs(tmp_path):
     "A store of three gigabytes that is mostly a hole."
-    s = noise_store(tmp_path/'s', 40, 5).folder
+    s = noise_store(40, 5).save(tmp_path/'s').folder
     np.lib.format.open_memmap(s/'faces.npy', 'w+', np.uint8, (3000, 256, 256, 3))
     np.lib.format.open_memmap(s/'followers.npy', 'w+', np.uint8, (3000, 5, 256, 256, 3))
     pd.concat([pd.read_csv(s/'manifest.csv')]*75).to_csv(s/'manifest.csv', index=False)
     tracemalloc.start()
     try:
         batch = ClipSet(ClipStore(s), after=5, augment='flip').batch([7, 2999]).images
-        assert tracemalloc.get_traced_memory()[1] < batch.numel()*4+12e6
+        assert tracemalloc.get_traced_memory()[1] < batch.numel()*4 + 12e6
     finally: tracemalloc.stop()
 
 ALONE = '''
@@ -275,6 +281,7 @@ print(tuple(residuals(ClipSet(ClipStore(sys.argv[1]), augment='flip').batch([0, 
 '''
 
 def test_clips_need_torch_and_no_more(tmp_path):
-    s = noise_store(tmp_path/'s', 4, 2)
-    out = subprocess.run([sys.executable, '-c', ALONE, str(s.folder)], capture_output=True, text=True, cwd=Path(__file__).resolve().parents[1])
+    s = noise_store(4, 2).save(tmp_path/'s')
+    out = subprocess.run([sys.executable, '-c', ALONE, str(s.folder)], capture_output=True, text=True,
+                         cwd=Path(__file__).resolve().parents[1])
     assert out.stdout.strip() == '(2, 2, 3, 16, 16)', out.stderr

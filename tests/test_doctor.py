@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import MissingData, UnknownName
-from ffd_repro.faces.doctor import examine, told
+from ffd_repro.faces.doctor import examine, report_text
 from ffd_repro.corpora.videos import write_video
 
 BIN = Path(sys.executable).parent
@@ -35,7 +35,8 @@ def ff(root):
     for n in range(6):
         clip(root/FF_REAL/f'{n:03}.mp4')
         for folder in (FF_FAKE, FF_MASK): clip(root/folder/f'{n:03}_{n+1-2*(n%2):03}.mp4')
-    for part, pair in dict(train=('000', '001'), val=('002', '003'), test=('004', '005')).items(): (root/f'{part}.json').write_text(json.dumps([pair]))
+    for part, pair in dict(train=('000', '001'), val=('002', '003'), test=('004', '005')).items():
+        (root/f'{part}.json').write_text(json.dumps([pair]))
     return root
 
 TEST_LINES = ('1 YouTube-real/00001.mp4', '1 Celeb-real/id1_0000.mp4', '0 Celeb-synthesis/id1_id2_0000.mp4')
@@ -45,13 +46,14 @@ def celeb(root, lines=TEST_LINES, level=''):
                  'Celeb-synthesis/id1_id2_0000', 'Celeb-synthesis/id3_id4_0000', 'Celeb-synthesis/id5_id6_0000'):
         folder, _, file = name.partition('/')
         clip(root/folder/level/f'{file}.mp4')
-    (root/'List_of_testing_videos.txt').write_text('\n'.join(lines)+'\n')
+    (root/'List_of_testing_videos.txt').write_text('\n'.join(lines) + '\n')
     return root
 
 def dfdc(root, known=True):
     for part in (0, 40):
         folder = root/f'dfdc_train_part_{part}'
-        facts = {f'aaaaaaaa{part:02}.mp4': dict(label='REAL', split='train', original=None), f'bbbbbbbb{part:02}.mp4': dict(label='FAKE', split='train', original=f'aaaaaaaa{part:02}.mp4')}
+        facts = {f'aaaaaaaa{part:02}.mp4': dict(label='REAL', split='train', original=None),
+                 f'bbbbbbbb{part:02}.mp4': dict(label='FAKE', split='train', original=f'aaaaaaaa{part:02}.mp4')}
         for name in facts: clip(folder/name)
         (folder/'metadata.json').write_text(json.dumps(facts))
     return root
@@ -70,16 +72,17 @@ def tree(trees, tmp_path): return lambda name: Path(shutil.copytree(trees[name],
 
 def doctor(*words):
     done = subprocess.run([BIN/'ffd_doctor', *map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
-    assert 'Traceback' not in done.stderr+done.stdout, done.stderr
+    assert 'Traceback' not in done.stderr + done.stdout, done.stderr
     return done
 
-def findings(root, **how): return {(f['severity'], f['check']): f for r in examine(root, **how)['corpora'] for f in r['findings'] if f['severity']!='fine'}
+def findings(root, **how):
+    return {(f['severity'], f['check']): f for r in examine(root, **how)['corpora'] for f in r['findings'] if f['severity'] != 'fine'}
 
-def lines_fit(text): assert max(map(len, text.split('\n')))<=100
+def lines_fit(text): assert max(map(len, text.split('\n'))) <= 100
 
 def test_healthy_trees_side_by_side_give_no_finding(trees):
     done = doctor(trees['ff'].parent)
-    assert done.returncode==0, done.stdout
+    assert done.returncode == 0, done.stdout
     assert all(name in done.stdout for name in ('FF++', 'Celeb-DF', 'DFDC')) and 'nothing to object to' in done.stdout
     lines_fit(done.stdout)
 
@@ -87,18 +90,20 @@ def test_a_c40_file_in_a_c23_folder_is_wrong(tree, tmp_path):
     root = tree('ff')
     clip(root/FF_REAL/'004.mp4', crf=40)
     done = doctor(root, '--json', tmp_path/'report.json')
-    assert done.returncode==1 and '004.mp4' in done.stdout and 'do: ' in done.stdout and done.stdout.strip().endswith('exit status 1')
+    assert done.returncode == 1 and '004.mp4' in done.stdout and 'do: ' in done.stdout and done.stdout.strip().endswith('exit status 1')
     lines_fit(done.stdout)
     report = json.loads((tmp_path/'report.json').read_text())
-    assert (report['version'], report['exit'], report['verdict'])==(1, 1, 'wrong')
-    wrong = [f for f in report['corpora'][0]['findings'] if f['severity']!='fine']
-    assert [(f['check'], f['count'], f['names']) for f in wrong]==[('compression', 1, [f'{FF_REAL}/004.mp4'])] and wrong[0]['fix']
-    assert {(r['quality'], r['method']): (r['videos'], r['train'], r['test']) for r in report['corpora'][0]['table']}=={('c23', 'real'): (6, 2, 2), ('c23', 'DF'): (6, 2, 2)}
+    assert (report['version'], report['exit'], report['verdict']) == (1, 1, 'wrong')
+    wrong = [f for f in report['corpora'][0]['findings'] if f['severity'] != 'fine']
+    assert [(f['check'], f['count'], f['names']) for f in wrong] == [('compression', 1, [f'{FF_REAL}/004.mp4'])] and wrong[0]['fix']
+    assert {(r['quality'], r['method']): (r['videos'], r['train'], r['test'])
+            for r in report['corpora'][0]['table']} == {('c23', 'real'): (6, 2, 2), ('c23', 'DF'): (6, 2, 2)}
 
 def test_levels_of_the_tree(trees, tmp_path):
     below = doctor(trees['ff']/FF_FAKE)
-    assert below.returncode==2 and f'give {trees["ff"]}' in below.stderr
-    for root, what in ((tmp_path, 'no corpus is recognised'), (tmp_path/'nothing', 'no such folder'), (trees['ff'].parent.parent, 'no corpus begins at this level')):
+    assert below.returncode == 2 and f'give {trees["ff"]}' in below.stderr
+    for root, what in ((tmp_path, 'No corpus is recognised'), (tmp_path/'nothing', 'no such folder'),
+                       (trees['ff'].parent.parent, 'No corpus begins at this level')):
         with pytest.raises(MissingData, match=what) as error: examine(root)
         assert error.value.fix
 
@@ -117,58 +122,59 @@ def test_levels_of_the_tree(trees, tmp_path):
     (lambda r: clip(r/FF_REAL/'a name.mp4'), {('warn', 'unknown')}),
     (lambda r: clip(r/FF_REAL/'777.mp4'), {('warn', 'unlisted')}),
     (lambda r: clip(r/'elsewhere/c23/videos/é 1.mp4'), {('warn', 'unlisted')}),
-    (lambda r: (r/FF_FAKE/'000_001.mp4').unlink() or (r/FF_FAKE/'000_001.mp4').symlink_to(BIN/'python'), {('wrong', 'refused'), ('warn', 'missing')}),
+    (lambda r: (r/FF_FAKE/'000_001.mp4').unlink() or (r/FF_FAKE/'000_001.mp4').symlink_to(BIN/'python'),
+     {('wrong', 'refused'), ('warn', 'missing')}),
 ])
 def test_each_fault_of_ff_is_answered_by_its_own_check(tree, fault, expected):
     root = tree('ff')
     fault(root)
     found = findings(root)
-    assert set(found)==expected
+    assert set(found) == expected
     assert all(f['count'] and f['fix'] and f['names'] for f in found.values())
 
 def test_names_that_are_no_text(tree, tmp_path):
     root = tree('ff')
-    shutil.copy(os.fsencode(root/FF_REAL/'000.mp4'), os.fsencode(root/FF_REAL)+b'/\xff \xc3\xa9.mp4')
+    shutil.copy(os.fsencode(root/FF_REAL/'000.mp4'), os.fsencode(root/FF_REAL) + b'/\xff \xc3\xa9.mp4')
     done = doctor(root, '--json', tmp_path/'report.json')
-    assert done.returncode==0 and 'unknown' in done.stdout
-    assert json.loads((tmp_path/'report.json').read_text())['verdict']=='warn'
+    assert done.returncode == 0 and 'unknown' in done.stdout
+    assert json.loads((tmp_path/'report.json').read_text())['verdict'] == 'warn'
 
 def test_a_folder_without_permission(tree):
     root = tree('ff')
-    if os.geteuid()==0: pytest.skip('the superuser may read everything')
+    if os.geteuid() == 0: pytest.skip('the superuser may read everything')
     (root/FF_REAL/'000.mp4').chmod(0)
-    assert set(findings(root))=={('wrong', 'unreadable')}
+    assert set(findings(root)) == {('wrong', 'unreadable')}
 
 def test_official_numbers_are_expected_of_a_real_download(tree):
     root = tree('ff')
     (root/'STAND-IN.json').unlink()
     found = findings(root)
-    assert set(found)=={('warn', 'counts'), ('warn', 'lists')} and 'c23 DF: 6 of 1000' in found['warn', 'counts']['names']
+    assert set(found) == {('warn', 'counts'), ('warn', 'lists')} and 'c23 DF: 6 of 1000' in found['warn', 'counts']['names']
 
 def test_dfd_inside_the_ff_root(tree):
     root = tree('ff')
     clip(root/'original_sequences/actors/c23/videos/24__outside.mp4')
     clip(root/'manipulated_sequences/DeepFakeDetection/c23/videos/24_23__outside__YR5OVD4S.mp4')
     report = examine(root)
-    assert [r['name'] for r in report['corpora']]==['DFD', 'FF++'] and report['exit']==0
-    assert not [f for r in report['corpora'] for f in r['findings'] if f['check']=='unlisted' and f['severity']!='fine']
+    assert [r['name'] for r in report['corpora']] == ['DFD', 'FF++'] and report['exit'] == 0
+    assert not [f for r in report['corpora'] for f in r['findings'] if f['check'] == 'unlisted' and f['severity'] != 'fine']
 
 def test_celeb_list_turned_round(tree):
     root = tree('celeb')
-    (root/'List_of_testing_videos.txt').write_text('\n'.join(str(1-int(l[0]))+l[1:] for l in TEST_LINES))
+    (root/'List_of_testing_videos.txt').write_text('\n'.join(str(1 - int(l[0])) + l[1:] for l in TEST_LINES))
     done = doctor(root)
     text = ' '.join(done.stdout.split())
-    assert done.returncode==1 and 'it is the wrong way round' in text and '1 is real' in text
-    assert set(findings(root))=={('wrong', 'lists')}
+    assert done.returncode == 1 and 'it is the wrong way round' in text and '1 is real' in text
+    assert set(findings(root)) == {('wrong', 'lists')}
 
 def test_celeb_list_without_its_youtube_lines(tree):
     root = tree('celeb')
     (root/'List_of_testing_videos.txt').write_text('\n'.join(TEST_LINES[1:]))
-    assert set(findings(root))=={('wrong', 'lists')}
+    assert set(findings(root)) == {('wrong', 'lists')}
 
 def test_celeb_with_a_level_of_videos_folders(tmp_path):
     root = celeb(tmp_path/'Celeb-DF-v2', level='videos')
-    assert [c for s, c in findings(root) if c not in ('counts', 'lists')]==[] # lists: not the official 518 lines
+    assert [c for s, c in findings(root) if c not in ('counts', 'lists')] == [] # lists: not the official 518 lines
     clip(root/'Celeb-real/id9_0009.mp4')
     assert ('warn', 'unlisted') in findings(root)
 
@@ -179,8 +185,8 @@ def test_dfdc_without_an_entry_or_an_original_is_a_warning(tree):
     facts['bbbbbbbb40.mp4']['original'] = 'elsewheree.mp4'
     (root/'dfdc_train_part_40/metadata.json').write_text(json.dumps(facts))
     done = doctor(root)
-    assert done.returncode==0, done.stdout
-    assert 'cccccccccc.mp4' in done.stdout and set(findings(root))=={('warn', 'refused'), ('warn', 'pairs')}
+    assert done.returncode == 0, done.stdout
+    assert 'cccccccccc.mp4' in done.stdout and set(findings(root)) == {('warn', 'refused'), ('warn', 'pairs')}
 
 def test_wild_deepfake_archives(tmp_path):
     root = tmp_path/'deepfake_in_the_wild'
@@ -188,7 +194,7 @@ def test_wild_deepfake_archives(tmp_path):
         picture(tmp_path/f'{n}.png', n)
         (root/f'{kind}_{part}').mkdir(parents=True)
         with tarfile.open(root/f'{kind}_{part}/1.tar.gz', 'w') as tar: tar.add(tmp_path/f'{n}.png', f'./1/{kind}/7/0.png')
-    assert [c for s, c in findings(root) if c!='counts']==[]
+    assert [c for s, c in findings(root) if c != 'counts'] == []
     with tarfile.open(root/'fake_train/2.tar.gz', 'w') as tar: tar.add(tmp_path/'0.png', '../../0.png')
     assert ('wrong', 'refused') in findings(root, corpus='WildDeepfake')
 
@@ -200,8 +206,8 @@ def test_many_files_in_little_time(tmp_path):
     root = ff(tmp_path/'FaceForensics++')
     for n in range(300): shutil.copy(root/FF_REAL/f'{n%6:03}.mp4', root/FF_REAL/f'{n+100:03}.mp4')
     start = time.perf_counter()
-    assert examine(root)['corpora'][0]['videos']==312
-    assert (time.perf_counter()-start)/330*6000<120
+    assert examine(root)['corpora'][0]['videos'] == 312
+    assert (time.perf_counter() - start)/330*6000 < 120
 
 @pytest.mark.skipif(not (DATA/'videos'/'manifest.csv').exists(), reason='no real clips: set FFD_TEST_DATA to the folder that holds videos/')
 def test_real_clips_as_a_corpus(tmp_path):
@@ -213,8 +219,9 @@ def test_real_clips_as_a_corpus(tmp_path):
         for folder, file, kind in ((FF_REAL, f'{n:03}.mp4', 'real'), (FF_FAKE, f'{n:03}_{n+1-2*(n%2):03}.mp4', 'fake')):
             (root/folder).mkdir(parents=True, exist_ok=True)
             shutil.copy(DATA/'videos'/'dfl_pairs'/kind/name, root/folder/file)
-    for part, pair in dict(train=('000', '001'), val=('002', '003'), test=('004', '005')).items(): (root/f'{part}.json').write_text(json.dumps([pair]))
+    for part, pair in dict(train=('000', '001'), val=('002', '003'), test=('004', '005')).items():
+        (root/f'{part}.json').write_text(json.dumps([pair]))
     found = findings(root, deep=True)
-    assert {k for k in found if k[0]=='wrong'}=={('wrong', 'compression')}
-    assert all('CRF) 15 instead of 23' in f['what'] for k, f in found.items() if k[1]=='compression')
-    lines_fit(told(examine(root)))
+    assert {k for k in found if k[0] == 'wrong'} == {('wrong', 'compression')}
+    assert all('CRF) 15 instead of 23' in f['what'] for k, f in found.items() if k[1] == 'compression')
+    lines_fit(report_text(examine(root)))

@@ -15,27 +15,29 @@ import pandas as pd
 import pytest
 from ffd_repro.base.errors import BadFile, BadSetting, NoFace
 from ffd_repro.base.paths import digest
-from ffd_repro.faces import detection
-from ffd_repro.corpora.official import read_corpus
+from ffd_repro.faces import tracking
 from ffd_repro.faces.cropping import default_detector
 from ffd_repro.faces.extraction import extract, extract_view
-from ffd_repro.faces.detection import EVERY, FACE_DETECTORS, Searcher, drawn_face, opencv_faces, pick
+from ffd_repro.faces.detection import drawn_face, opencv_faces
+from ffd_repro.faces.tracking import EVERY, FACE_DETECTORS, Searcher, pick
 from ffd_repro.corpora.frames import count_frames, frames_of, tar_folders
-from ffd_repro.faces.geometry import Box, centre, iou
+from ffd_repro.faces.geometry import centre, iou
 from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Even, Sampling
-from ffd_repro.corpora.videos import Frame, read_frames, read_image, video_info, write_video
+from ffd_repro.corpora.videos import Frame, read_frames, video_info, write_video
+from ffd_repro.corpora.images import read_image
 
 WALL = np.full((160, 220, 3), 90, np.uint8)
 
-def moving(n, x=80, **kw): return [drawn_face(x+2*i, seed=i, **kw) for i in range(n)]
+def moving(n, x=80, **kw): return [drawn_face(x + 2*i, seed=i, **kw) for i in range(n)]
 
 def table(*rows):
     "A manifest of rows (path, label, pair, mask), as far as they are given."
     made = []
     for row in rows:
         path, label, pair, mask = (*row, *('', 0, '', '')[len(row):])
-        made.append(dict(corpus='Toy', quality='', label=label, method=('real', 'swap')[label], video=path, target=path, source=path, pair=pair, split='train', path=path, mask=mask))
+        made.append(dict(corpus='Toy', quality='', label=label, method=('real', 'swap')[label], video=path, target=path, source=path,
+                         pair=pair, split='train', path=path, mask=mask))
     return pd.DataFrame(made)
 
 def png(image): return cv2.imencode('.png', image[..., ::-1] if image.ndim == 3 else image)[1].tobytes()
@@ -63,7 +65,7 @@ def turned(path, to, degrees):
 
 def test_every_kind_of_path_gives_the_same_faces(tmp_path):
     "A folder, a folder without suffixes, a plain tar called gz and a packed one hold the same images: they give the same faces, in the order of the numbers."
-    images = {i: drawn_face(100+i, seed=i) for i in range(12)}
+    images = {i: drawn_face(100 + i, seed=i) for i in range(12)}
     for kind, name in (('png', '{}.png'), ('timit', '{:03d}')):
         (tmp_path/kind).mkdir()
         for i, im in images.items(): (tmp_path/kind/name.format(i)).write_bytes(png(im))
@@ -83,7 +85,7 @@ def test_every_kind_of_path_gives_the_same_faces(tmp_path):
 def test_searching_in_folders_and_archives(tmp_path):
     tar(tmp_path/'a.tar', {f'x/{i}.png': png(f) for i, f in enumerate(moving(14))})
     track = FACE_DETECTORS['opencv'].track(tmp_path, 'a.tar/x', range(14), EVERY)
-    assert len(track) == 14 and all(abs(centre(f.box)[0]-81-2*i) < 6 for i, f in track.items())
+    assert len(track) == 14 and all(abs(centre(f.box)[0] - 81 - 2*i) < 6 for i, f in track.items())
 
 def test_names_with_spaces_and_letters_of_all_kinds(tmp_path):
     write_video(tmp_path/'real videos/Zoë Ångström 1.mp4', moving(4))
@@ -102,20 +104,24 @@ def test_portrait_videos_are_upright(tmp_path, degrees):
     turned(tmp_path/'lying.mp4', tmp_path/'noted.mp4', degrees)
     assert video_info(tmp_path/'noted.mp4')[2:] == (220, 160)
     upright, frame = moving(6)[3], dict(read_frames(tmp_path/'noted.mp4', [3]))[3]
-    assert np.abs(frame.astype(int)-upright).mean() < 6
+    assert np.abs(frame.astype(int) - upright).mean() < 6
     seen = cv2.VideoCapture(str(tmp_path/'noted.mp4')).read()[1]
-    assert np.abs(cv2.cvtColor(seen, cv2.COLOR_BGR2RGB).astype(int)-dict(read_frames(tmp_path/'noted.mp4', [0]))[0]).mean() < 2
+    assert np.abs(cv2.cvtColor(seen, cv2.COLOR_BGR2RGB).astype(int) - dict(read_frames(tmp_path/'noted.mp4', [0]))[0]).mean() < 2
     track = FACE_DETECTORS['opencv'].track(tmp_path, 'noted.mp4', range(6), EVERY)
     assert len(track) == 6 and iou(track[0].box, pick(opencv_faces(moving(1)[0]))) > .8
 
 def test_odd_grey_and_deep_images(tmp_path):
     face = drawn_face()[:159, :219]
     grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
-    for name, image in dict(odd=face[..., ::-1], grey=grey, deep=grey.astype(np.uint16)*257, alpha=np.dstack([face[..., ::-1], np.full(grey.shape, 7, np.uint8)])).items(): cv2.imwrite(str(tmp_path/f'{name}.png'), image)
+    for name, image in dict(odd=face[..., ::-1], grey=grey, deep=grey.astype(np.uint16)*257,
+                            alpha=np.dstack([face[..., ::-1], np.full(grey.shape, 7, np.uint8)])).items():
+        cv2.imwrite(str(tmp_path/f'{name}.png'), image)
     write_video(tmp_path/'odd.mp4', [face]*2)
     assert (read_image(tmp_path/'odd.png') == face).all() and (read_image(tmp_path/'alpha.png') == face).all()
-    assert (read_image(tmp_path/'deep.png') == read_image(tmp_path/'grey.png')).all() and (read_image(tmp_path/'grey.png') == grey[..., None]).all()
-    meta = extract(table(*((f'{n}.png',) for n in ('odd', 'grey', 'deep', 'alpha')), ('odd.mp4',)), tmp_path, Sampling(1, 1), 40, 'opencv', tmp_path/'store')
+    assert (read_image(tmp_path/'deep.png') == read_image(tmp_path/'grey.png')).all() and (read_image(tmp_path/'grey.png') == grey[...,
+        None]).all()
+    meta = extract(table(*((f'{n}.png',) for n in ('odd', 'grey', 'deep', 'alpha')), ('odd.mp4',)), tmp_path, Sampling(1, 1), 40,
+                   'opencv', tmp_path/'store')
     assert (meta['faces'], meta['skipped']) == (5, [])
     faces = FaceStore(tmp_path/'store').faces
     assert (faces[1] == faces[2]).all() and (faces[0] == faces[3]).all()
@@ -124,11 +130,13 @@ def test_exif_note_turns_a_photograph(tmp_path):
     Image = pytest.importorskip('PIL.Image')
     note = Image.Exif(); note[274] = 8
     Image.fromarray(drawn_face()).transpose(Image.Transpose.ROTATE_270).save(tmp_path/'p.jpg', exif=note, quality=95)
-    assert np.abs(read_image(tmp_path/'p.jpg').astype(int)-drawn_face()).mean() < 4
+    assert np.abs(read_image(tmp_path/'p.jpg').astype(int) - drawn_face()).mean() < 4
 
 # archives and links that are not what they seem
 
-@pytest.mark.parametrize('name, data', [('../x.png', b'x'), ('1/../../x.png', b'x'), ('/tmp/x.png', b'x'), ('1/x.png', (tarfile.SYMTYPE, '/etc/passwd')), ('1/x.png', (tarfile.LNKTYPE, '../y.png')), ('1/x.png', (tarfile.FIFOTYPE, ''))])
+@pytest.mark.parametrize('name, data', [('../x.png', b'x'), ('1/../../x.png', b'x'), ('/tmp/x.png', b'x'),
+                                        ('1/x.png', (tarfile.SYMTYPE, '/etc/passwd')), ('1/x.png', (tarfile.LNKTYPE, '../y.png')),
+                                        ('1/x.png', (tarfile.FIFOTYPE, ''))])
 def test_unsafe_archives_are_refused_and_named(tmp_path, name, data):
     tar(tmp_path/'bad.tar.gz', {'1/fake/2/0.png': png(drawn_face()), name: data})
     (tmp_path/'good').mkdir(); (tmp_path/'good/0.png').write_bytes(png(drawn_face()))
@@ -196,7 +204,7 @@ def counting(frames_searched):
 def true_box(frame): return pick(opencv_faces(frame))
 
 def test_a_moving_face_is_followed_with_few_searches(tmp_path):
-    frames, asked = [drawn_face(70+25*np.sin(i/12)+i/2, 80+6*np.sin(i/5), seed=i) for i in range(100)], []
+    frames, asked = [drawn_face(70 + 25*np.sin(i/12) + i/2, 80 + 6*np.sin(i/5), seed=i) for i in range(100)], []
     track = counting(asked).track(tmp_path, clip(tmp_path, frames), range(100), EVERY)
     assert len(track) == 100 and len(asked) <= 16
     assert np.mean([iou(f.box, true_box(frames[i])) for i, f in track.items()]) > .9
@@ -204,7 +212,7 @@ def test_a_moving_face_is_followed_with_few_searches(tmp_path):
 
 def test_nothing_is_interpolated_over_a_cut(tmp_path):
     "At frame 40 the picture is cut to another person elsewhere: no box lies between the two places."
-    frames = [drawn_face(60, 85, r=40, seed=i) for i in range(40)]+[drawn_face(165, 80, r=40, seed=i) for i in range(40)]
+    frames = [drawn_face(60, 85, r=40, seed=i) for i in range(40)] + [drawn_face(165, 80, r=40, seed=i) for i in range(40)]
     track = FACE_DETECTORS['opencv'].track(tmp_path, clip(tmp_path, frames), range(80), EVERY)
     assert len(track) == 80
     for i, f in track.items(): assert iou(f.box, true_box(frames[0 if i < 40 else 40])) > .75, (i, f)
@@ -218,15 +226,15 @@ def test_a_short_scene_between_two_alike_is_seen(tmp_path):
     assert iou(track[25].box, true_box(frames[0])) > .8 and iou(track[32].box, true_box(frames[0])) > .8
 
 def test_a_face_that_leaves_has_no_box_while_it_is_away(tmp_path):
-    frames = moving(40)+[WALL]*60
+    frames = moving(40) + [WALL]*60
     track = FACE_DETECTORS['opencv'].track(tmp_path, clip(tmp_path, frames), range(100), EVERY)
-    assert set(range(40)) <= set(track) and max(track) <= 39+12
+    assert set(range(40)) <= set(track) and max(track) <= 39 + 12
     assert all('interpolated' in track[i].how for i in track if i >= 40)
 
 def test_an_empty_clip_costs_few_searches_and_is_no_face(tmp_path):
     asked = []
     assert counting(asked).track(tmp_path, clip(tmp_path, [WALL]*120), range(120), EVERY) == {} and len(asked) <= 25
-    with pytest.raises(NoFace): detection.find_track('opencv', tmp_path, 'clip.mp4', range(120), EVERY)
+    with pytest.raises(NoFace): tracking.find_track('opencv', tmp_path, 'clip.mp4', range(120), EVERY)
 
 def test_every_frame_can_be_searched(tmp_path):
     frames, asked = moving(20), []
@@ -247,7 +255,7 @@ def test_the_track_stays_with_its_face(tmp_path):
         if i >= 18: f[:, 120:] = drawn_face(75, 80, r=52, seed=i)[:, :160]
         frames.append(f)
     track = FACE_DETECTORS['opencv'].track(tmp_path, clip(tmp_path, frames), range(40), EVERY)
-    assert all(abs(centre(f.box)[0]-70) < 12 for f in track.values()), {i: centre(f.box) for i, f in track.items()}
+    assert all(abs(centre(f.box)[0] - 70) < 12 for f in track.values()), {i: centre(f.box) for i, f in track.items()}
 
 def test_only_the_frames_between_two_searches_are_held():
     class Held:
@@ -260,20 +268,21 @@ def test_only_the_frames_between_two_searches_are_held():
             held = Held()
             yield i, Frame(lambda held=held: picture, lambda held=held: cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
             del held
-    with patch.object(detection, 'lazy_frames', frames): track = FACE_DETECTORS['opencv'].track('', '', range(200), EVERY)
-    assert len(track) == 200 and Held.most <= EVERY+3
+    with patch.object(tracking, 'lazy_frames', frames): track = FACE_DETECTORS['opencv'].track('', '', range(200), EVERY)
+    assert len(track) == 200 and Held.most <= EVERY + 3
 
 # the store
 
 def pairs(root, n=12, fake=None):
-    write_video(root/'r.mp4', moving(n)); write_video(root/'f.mp4', [drawn_face(80+2*i, mouth=.2, seed=i) for i in range(fake or n)])
+    write_video(root/'r.mp4', moving(n)); write_video(root/'f.mp4', [drawn_face(80 + 2*i, mouth=.2, seed=i) for i in range(fake or n)])
     return table(('r.mp4', 0, 'r.mp4'), ('f.mp4', 1, 'r.mp4', 'm.mp4'))
 
 def test_a_fake_longer_than_its_original_stops_there_and_is_counted(tmp_path):
     meta = extract(pairs(tmp_path, 9, 30), tmp_path, Even(6), 48, 'opencv', tmp_path/'store')
     rows = FaceStore(tmp_path/'store').manifest
     assert rows[rows.label == 1].frame.tolist() == [0, 5] and (rows[rows.label == 1].detector.str.endswith('+pair')).all()
-    assert meta['partial'] == [dict(video='f.mp4', path='f.mp4', asked=6, cut=2, reason='4 beyond the end of its original or of its last face')]
+    assert meta['partial'] == [dict(video='f.mp4', path='f.mp4', asked=6, cut=2,
+                                    reason='4 beyond the end of its original or of its last face')]
 
 def test_even_sampling_asks_for_the_true_length(tmp_path):
     "A fake of another length than its original has other frames; the original is searched for them, too."
@@ -287,8 +296,9 @@ def test_a_mask_shorter_than_its_video(tmp_path):
     plain = extract(videos, tmp_path, Sampling(3, 4), 48, 'opencv', tmp_path/'plain')
     meta = extract(videos, tmp_path, Sampling(3, 4), 48, 'opencv', tmp_path/'store', masks=True)
     rows, masks = pd.read_csv(tmp_path/'store'/'manifest.csv'), np.load(tmp_path/'store'/'masks.npy')
-    assert rows['mask'].tolist() == ['real']*4+['official', 'official', 'none', 'none'] and masks.shape == (8, 48, 48) and masks.dtype == np.uint8
-    assert [m.max() > 190 for m in masks] == [False]*4+[True, True, False, False] and 150 < masks[4][masks[4] > 60].mean() < 205
+    assert rows['mask'].tolist() == ['real']*4 + ['official', 'official', 'none', 'none'] and masks.shape == (8, 48,
+        48) and masks.dtype == np.uint8
+    assert [m.max() > 190 for m in masks] == [False]*4 + [True, True, False, False] and 150 < masks[4][masks[4] > 60].mean() < 205
     assert meta['mask_counts'] == dict(real=4, official=2, none=2) and 'beyond its end' in meta['mask_notes'][0]['reason']
     assert (tmp_path/'store'/'faces.npy').read_bytes() == (tmp_path/'plain'/'faces.npy').read_bytes() and 'mask' not in pd.read_csv(tmp_path/'plain'/'manifest.csv')
     assert plain['key'] != meta['key'] and not (tmp_path/'plain'/'masks.npy').exists()
@@ -298,16 +308,19 @@ def test_masks_in_folders_go_by_name_and_by_size(tmp_path):
     for d in ('frames', 'masks'): (tmp_path/d).mkdir()
     for i in range(0, 50, 10):
         (tmp_path/f'frames/{i:03d}.png').write_bytes(png(drawn_face(100)))
-        if i != 10: (tmp_path/f'masks/{i:03d}.png').write_bytes(png(cv2.circle(np.zeros((80, 110), np.uint8), (i+10, 40), 6, 255, -1)))
+        if i != 10: (tmp_path/f'masks/{i:03d}.png').write_bytes(png(cv2.circle(np.zeros((80, 110), np.uint8), (i + 10, 40), 6, 255, -1)))
     meta = extract(table(('frames', 1, '', 'masks')), tmp_path, Sampling(1, 5), 110, 'whole', tmp_path/'store', masks=True)
     rows, masks = pd.read_csv(tmp_path/'store'/'manifest.csv'), np.load(tmp_path/'store'/'masks.npy')
-    assert rows['mask'].tolist() == ['official', 'none', 'official', 'official', 'official'] and meta['mask_counts'] == dict(official=4, none=1)
-    for m, i in zip(masks[[0, 2, 3, 4]], (0, 20, 30, 40)): assert abs((m.sum(0)*np.arange(110)).sum()/m.sum()-(i+10)) < 1.5
+    assert rows['mask'].tolist() == ['official', 'none', 'official', 'official', 'official'] and meta['mask_counts'] == dict(official=4,
+        none=1)
+    for m, i in zip(masks[[0, 2, 3, 4]], (0, 20, 30, 40)): assert abs((m.sum(0)*np.arange(110)).sum()/m.sum() - (i + 10)) < 1.5
 
 def test_alignment_is_the_originals(tmp_path):
     pytest.importorskip('dlib', reason='dlib is not installed: pip install "ffd_repro[faces]"')
     lean = cv2.getRotationMatrix2D((110, 80), -15, 1)
-    for name, mouth in (('r', .1), ('f', .2)): write_video(tmp_path/f'{name}.mp4', [cv2.warpAffine(drawn_face(110, mouth=mouth, seed=i), lean, (220, 160), borderMode=cv2.BORDER_REFLECT) for i in range(6)])
+    for name, mouth in (('r', .1), ('f', .2)):
+        write_video(tmp_path/f'{name}.mp4', [cv2.warpAffine(drawn_face(110, mouth=mouth, seed=i), lean, (220, 160),
+                                                            borderMode=cv2.BORDER_REFLECT) for i in range(6)])
     videos = table(('r.mp4', 0, 'r.mp4'), ('f.mp4', 1, 'r.mp4'))
     meta = extract(videos, tmp_path, Sampling(2, 3), 64, 'opencv', tmp_path/'store', align=True)
     rows = pd.read_csv(tmp_path/'store'/'manifest.csv')
@@ -322,27 +335,30 @@ def test_the_question_of_a_plain_store_has_not_changed(tmp_path):
     meta = extract(videos, tmp_path, (Sampling(2, 4), Sampling(2, 1)), 32, None, tmp_path/'store')
     stamps = [[v, 'train', (tmp_path/v).stat().st_size] for v in ('r.mp4', 'f.mp4')]
     assert meta['key'] == digest(json.dumps([dict(real=[2, 4], fake=[2, 1], side=32, detector='sidecar', margin=1.3), stamps]))
-    assert list(pd.read_csv(tmp_path/'store'/'manifest.csv')) == ['corpus', 'quality', 'label', 'method', 'video', 'target', 'source', 'pair', 'split', 'frame', 'x0', 'y0', 'x1', 'y1', 'detector']
+    assert list(pd.read_csv(tmp_path/'store'/'manifest.csv')) == ['corpus', 'quality', 'label', 'method', 'video', 'target', 'source',
+        'pair', 'split', 'frame', 'x0', 'y0', 'x1', 'y1', 'detector']
 
 def test_another_way_of_cutting_is_another_folder(tmp_path):
-    "In the cache, what differs from the profile has a folder of its own."
+    "In the cache, what differs from the profile has a folder of its own; to ask for the usual detector by name is to ask for it."
     for k, (real, fake) in enumerate([('000', '000_003'), ('003', '003_000')]):
-        for file in (f'original_sequences/youtube/c23/videos/{real}.mp4', f'manipulated_sequences/Deepfakes/c23/videos/{fake}.mp4'): write_video(tmp_path/'ff'/file, moving(6, 70+5*k))
+        for file in (f'original_sequences/youtube/c23/videos/{real}.mp4', f'manipulated_sequences/Deepfakes/c23/videos/{fake}.mp4'):
+            write_video(tmp_path/'ff'/file, moving(6, 70 + 5*k))
     with patch.dict(os.environ, FFD_CACHE=str(tmp_path/'cache')):
         folder = lambda **kw: extract_view('FF++-HQ:DF', 'smoke', tmp_path/'ff', workers=1, **kw)[0]
         plain = folder()
-        others = [folder(sampling='even:2'), folder(margin=1.6), folder(masks=True), folder(detector='opencv'), folder(every=1)]
-        again = folder()
+        others = [folder(sampling='even:2'), folder(margin=1.6), folder(masks=True), folder(detector='whole'), folder(every=1)]
+        again = [folder(), folder(detector='opencv'), folder(margin=1.3, every=EVERY)]
     assert len({plain, *others}) == 6 and all((f/'meta.json').exists() for f in others)
-    assert plain == again
+    assert again == [plain]*3 and json.loads((plain/'asked.json').read_text())['detector'] == 'opencv'
 
 def test_corpora_of_ready_faces_are_taken_whole(tmp_path):
-    assert [default_detector(c, tmp_path) for c in ('HFF', 'WildDeepfake', 'DeepfakeBench', 'FF++', 'Toy')] == ['whole']*3+['opencv']*2
+    assert [default_detector(c, tmp_path) for c in ('HFF', 'WildDeepfake', 'DeepfakeBench', 'FF++', 'Toy')] == ['whole']*3 + ['opencv']*2
 
 def test_a_box_outside_the_picture_is_a_counted_skip(tmp_path):
     videos = pairs(tmp_path)
     (tmp_path/'boxes').mkdir()
-    for v, box in (('r', [60, 40, 120, 120]), ('f', [900, 900, 960, 960])): (tmp_path/f'boxes/{v}.json').write_text(json.dumps(dict(boxes=[box]*12)))
+    for v, box in (('r', [60, 40, 120, 120]), ('f', [900, 900, 960, 960])):
+        (tmp_path/f'boxes/{v}.json').write_text(json.dumps(dict(boxes=[box]*12)))
     meta = extract(videos, tmp_path, Sampling(2, 2), 32, None, tmp_path/'store')
     assert [(s['path'], 'outside' in s['reason']) for s in meta['skipped']] == [('f.mp4', True)]
 
@@ -360,9 +376,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024)
 def test_memory_does_not_grow_with_the_number_of_videos(tmp_path):
     "Ten times as many videos, 100 MB more in the store, about the same memory."
     write_video(tmp_path/'clip.mp4', moving(24))
-    peak = [int(subprocess.run([sys.executable, '-c', MEMORY, str(tmp_path), str(n)], capture_output=True, text=True, check=True, cwd=Path(__file__).resolve().parents[1]).stdout) for n in (4, 40)]
+    peak = [int(subprocess.run([sys.executable, '-c', MEMORY, str(tmp_path), str(n)], capture_output=True, text=True, check=True,
+                               cwd=Path(__file__).resolve().parents[1]).stdout) for n in (4, 40)]
     assert (tmp_path/'store40'/'faces.npy').stat().st_size > 100e6
-    assert peak[1]-peak[0] < 30, peak
+    assert peak[1] - peak[0] < 30, peak
 
 def test_the_other_reader_follows_as_well(tmp_path):
     "Without PyAV OpenCV decodes, which cannot keep frames: the track is the same."
@@ -375,4 +392,4 @@ def test_the_other_reader_follows_as_well(tmp_path):
 def test_progress_counts_faces_and_videos(tmp_path, capsys):
     extract(pairs(tmp_path), tmp_path, Sampling(2, 3), 32, 'opencv', tmp_path/'store')
     shown = capsys.readouterr().err
-    assert 'finding faces' in shown and 'cutting faces' in shown and 'video' in shown
+    assert 'detecting faces' in shown and 'cropping faces' in shown and 'video' in shown

@@ -14,10 +14,15 @@ from sklearn.metrics import roc_auc_score
 from ffd_repro.base.errors import BadSetting, MissingData, NoFace
 from ffd_repro.base.paths import digest
 from ffd_repro.corpora.lfw import fetch_lfw, photographs
-from ffd_repro.drawn.people import sample_identity, sample_scene, track
+from ffd_repro.drawn.people import sample_identity
+from ffd_repro.drawn.scenes import sample_scene
+from ffd_repro.drawn.motion import track
 from ffd_repro.drawn.rendering import render
 from ffd_repro.corpora.splits import check_disjoint
-from ffd_repro.forgeries.photographs import FORGERS, Photograph, blend, bareness, dlib_marks, ffd_photographs, forge, is_grey, opened, swap, told
+from ffd_repro.drawn.photo_corpus import ffd_photographs, forge, summary
+from ffd_repro.drawn.photo_album import bareness, photo_landmarks, opened
+from ffd_repro.forgeries.pictures import Photograph, is_grey
+from ffd_repro.forgeries.manipulations import forgers, blend, swap
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 PHOTOS = DATA/'real_faces'
@@ -68,7 +73,7 @@ def test_the_tree_is_what_its_lists_say(drawn, tmp_path):
     assert (m.source[m.method.isin(['swap', 'blend'])]!=m.target[m.method.isin(['swap', 'blend'])]).all()
     check_disjoint(m)
     said = json.loads((tree/'MADE.json').read_text())
-    assert 'not an official corpus' in said['note'] and sum(said['made'].values())==len(m) and str(len(m[m.method=='swap'])) in told(tree)
+    assert 'not an official corpus' in said['note'] and sum(said['made'].values())==len(m) and str(len(m[m.method=='swap'])) in summary(tree)
 
 def test_a_killed_run_goes_on_and_leaves_no_half(tmp_path):
     known = draw(tmp_path/'in', 8, 6)
@@ -77,7 +82,7 @@ def test_a_killed_run_goes_on_and_leaves_no_half(tmp_path):
 import numpy as np
 from pathlib import Path
 from ffd_repro.base.paths import digest
-from ffd_repro.forgeries.photographs import forge
+from ffd_repro.drawn.photo_corpus import forge
 known = dict(np.load({str(tmp_path/'known.npz')!r}))
 forge({str(tmp_path/'in')!r}, {str(tmp_path/'out')!r}, 'swap,blend', 2, workers=1, find=lambda p: known.get(digest(p.tobytes())), progress=False)
 """
@@ -98,7 +103,7 @@ def test_bad_folders_are_named(drawn, tmp_path):
     (tmp_path/'mine').mkdir(); (tmp_path/'mine'/'LFW').mkdir(); (tmp_path/'mine'/'LFW'/'thesis.txt').write_text('mine')
     with pytest.raises(BadSetting, match='something else'): forge(root, tmp_path/'mine', find=find, progress=False)
     assert [p.name for p in (tmp_path/'mine'/'LFW').iterdir()]==['thesis.txt']
-    with pytest.raises(NoFace, match='none of 12'): forge(root, tmp_path/'blind', workers=1, find=lambda pixels: None, progress=False)
+    with pytest.raises(NoFace, match='None of 12'): forge(root, tmp_path/'blind', workers=1, find=lambda pixels: None, progress=False)
     with pytest.raises(MissingData, match='no such folder'): forge(tmp_path/'nowhere', tmp_path/'out', find=find)
     with pytest.raises(SystemExit) as stop: ffd_photographs(str(tmp_path/'nowhere'), out=str(tmp_path/'out'))
     assert 'fix:' in str(stop.value) and 'Traceback' not in str(stop.value)
@@ -143,7 +148,7 @@ def real():
     kind = table.path.str.split('/').str[0]
     table = table.groupby(kind, group_keys=False).apply(lambda t: t.iloc[::max(1, len(t)//12)]).reset_index(drop=True)
     found = [(opened(PHOTOS, p), w, p) for p, w in zip(table.path, table.person)]
-    found = [(x, dlib_marks(x), w, p) for x, w, p in found]
+    found = [(x, photo_landmarks(x), w, p) for x, w, p in found]
     return [Photograph(x, l, w, p) for x, l, w, p in found if l is not None], len(found)
 
 @needs_photos
@@ -152,12 +157,12 @@ def test_faces_of_real_photographs_are_found(real):
     assert asked>=60 and len(photos)/asked>=.95, (len(photos), asked)
 
 @needs_photos
-@pytest.mark.parametrize('name', list(FORGERS))
+@pytest.mark.parametrize('name', list(forgers))
 def test_forgeries_of_real_photographs(real, name):
     photos, _ = real
     for k, photo in enumerate(photos[::2]):
         donor = next(p for p in photos[k+7:]+photos[:k+7] if p.person!=photo.person)
-        image, mask = FORGERS[name].make(photo, donor, 'test', k)
+        image, mask = forgers[name].make(photo, donor, 'test', k)
         assert (image[mask==0]==photo.pixels[mask==0]).all() and image.shape==photo.pixels.shape, photo.path
         assert mask.any() and (image!=photo.pixels).any(), photo.path
         assert is_grey(image)==is_grey(photo.pixels), photo.path

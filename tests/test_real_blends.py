@@ -7,7 +7,7 @@ import pytest
 from ffd_repro.base.errors import BadSetting
 from ffd_repro.base.paths import digest
 from ffd_repro.base.registry import load
-from ffd_repro.faces.landmarks import has_marks, marks
+from ffd_repro.faces.landmarks import has_landmarks, landmarks_of
 from ffd_repro.reproduce import real_blends as rb
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
@@ -63,5 +63,5 @@ def test_grey_alone_cannot_be_learnt_from(pairs, tmp_path):
     table = pd.read_csv(PHOTOS/'manifest.csv')
     grey = table[table.kind.str.contains('grayscale')].head(6)
     store = rb.cut_pictures(rb.pictures([PHOTOS/f for f in grey.file], grey.identity), 64, tmp_path/'grey', 1)
-    assert len(store) and not rb.usable(store).any() and has_marks(marks(store)).any()
+    assert len(store) and not rb.usable(store).any() and has_landmarks(landmarks_of(store)).any()
     with pytest.raises(BadSetting, match='0 faces to learn from'): rb.sets(store, np.flatnonzero(rb.usable(store)), [], 10)

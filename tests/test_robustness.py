@@ -3,17 +3,19 @@ import json, os, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np, pandas as pd, pytest
 from ffd_repro.base.errors import BadSetting
-from ffd_repro.corpora.official import location, read_corpus
+from ffd_repro.corpora.reading import read_corpus
+from ffd_repro.corpora.locations import location
 from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Sampling
 from ffd_repro.corpora.videos import read_video, stated_crf, video_info
 from ffd_repro.forgeries.compression import psnr
-from ffd_repro.drawn.plans import Size
+from ffd_repro.drawn.trees import Size
 from ffd_repro.drawn.standins import build
-from ffd_repro.sets.treatments import RECODED, reencode
+from ffd_repro.sets.recoding import RECODED, reencode
 
-SIZES = {'FF++': Size(6, 96, 4), 'Celeb-DF': Size(6, 96, 4, fakes=1, extra=1), 'DFDC': Size(8, 96, 2), 'DFDC-P': Size(9, 96, 2), 'DF-TIMIT': Size(8, 96, 4), 'WildDeepfake': Size(10, 96, 2)}
+SIZES = {'FF++': Size(6, 96, 4), 'Celeb-DF': Size(6, 96, 4, fakes=1, extra=1), 'DFDC': Size(8, 96, 2), 'DFDC-P': Size(9, 96, 2),
+         'DF-TIMIT': Size(8, 96, 4), 'WildDeepfake': Size(10, 96, 2)}
 
 @pytest.fixture(scope='module')
 def trees(tmp_path_factory):
@@ -34,7 +36,7 @@ def cut(manifest, root, out):
 def test_killed_and_finished(trees, tmp_path):
     root, out = trees('FF++'), tmp_path/'crf35'
     m = read_corpus('FF++', root, 'c23')
-    code = f'from ffd_repro.corpora.official import read_corpus\nfrom ffd_repro.sets.treatments import reencode\nreencode(read_corpus("FF++", {str(root)!r}, "c23"), {str(root)!r}, {str(out)!r}, 35)'
+    code = f'from ffd_repro.corpora.reading import read_corpus\nfrom ffd_repro.sets.recoding import reencode\nreencode(read_corpus("FF++", {str(root)!r}, "c23"), {str(root)!r}, {str(out)!r}, 35)'
     child = subprocess.Popen([sys.executable, '-c', code], env=os.environ | dict(OMP_NUM_THREADS='1'))
     deadline = time.monotonic() + 120
     while child.poll() is None and len(videos_in(out)) < 4 and time.monotonic() < deadline: time.sleep(.002)

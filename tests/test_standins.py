@@ -11,7 +11,8 @@ from ffd_repro.base.paths import digest
 from ffd_repro.faces.geometry import Box, crop, square
 from ffd_repro.corpora.videos import read_video
 from ffd_repro.drawn.filming import carriers, tar_of
-from ffd_repro.drawn.plans import CORPORA, PLANS, Fake, Size
+from ffd_repro.drawn.plans import STAND_INS
+from ffd_repro.drawn.trees import Fake, Size
 from ffd_repro.drawn.standins import build
 
 SIZES = {'FF++': Size(40, 128, 8), 'DFDC': Size(40, 120, 8, fakes=4), 'Celeb-DF': Size(24, 128, 8, fakes=3), 'HFF': Size(160, 96),
@@ -42,7 +43,7 @@ def frames_of(root, path, name):
 
 def clips(name, root, quality):
     "Yield path, label and group of people of every clip."
-    for i, job in enumerate(PLANS[name](SIZES[name])):
+    for i, job in enumerate(STAND_INS[name].jobs(SIZES[name])):
         for clip in job:
             path = clip.path.format(quality=quality)
             yield path, int(isinstance(clip, Fake)), Path(path).parent.name if name == 'DFDC' else i
@@ -59,7 +60,7 @@ def unseen_auc(X, y, groups):
 
 FORMATS = {'DF-TIMIT'} # originals are JPEG files and forgeries AVI, here as in the official sets: their sizes tell which is which
 
-@pytest.mark.parametrize('name,quality', [(name, q) for name, corpus in CORPORA.items() for q in corpus.qualities])
+@pytest.mark.parametrize('name,quality', [(name, q) for name, corpus in STAND_INS.items() for q in corpus.qualities])
 def test_file_and_colour_tell_nothing(trees, name, quality):
     path, y, group = zip(*clips(name, trees[name], quality))
     X, y, group = np.array([facts(trees[name], p, name) for p in path]), np.array(y), np.unique(group, return_inverse=True)[1]
@@ -103,7 +104,7 @@ def background(frame, box, side=48):
     frame[y0:y1, x0:x1] = 127
     return cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
 
-@pytest.mark.parametrize('name,quality', [(name, 'c23' if 'c23' in corpus.qualities else '') for name, corpus in CORPORA.items() if not corpus.crop])
+@pytest.mark.parametrize('name,quality', [(name, 'c23' if 'c23' in corpus.qualities else '') for name, corpus in STAND_INS.items() if not corpus.crop])
 def test_background_tells_nothing(trees, name, quality):
     assert trained_auc(*pictures(name, trees[name], quality, background, 4 if SIZES[name].frames > 3 else 2)) <= LIMIT
 

@@ -10,6 +10,9 @@ __all__ = ['FFDError', 'BadFile', 'NoFace', 'BadSetting', 'UnknownName', 'Missin
 import difflib
 import importlib
 
+# %% ../../nbs/00_base/errors.ipynb #passive0
+__passive__ = True # nothing here changes what is computed: base.fingerprints does not look inside
+
 # %% ../../nbs/00_base/errors.ipynb #bbb7f9c3
 class FFDError(Exception):
     "An error that names what is wrong, where, and the fix."

@@ -14,6 +14,9 @@ import tempfile
 from pathlib import Path
 from .errors import BadFile, DiskFull, MissingData
 
+# %% ../../nbs/00_base/paths.ipynb #passive0
+__passive__ = True # nothing here changes what is computed: base.fingerprints does not look inside
+
 # %% ../../nbs/00_base/paths.ipynb #0bee4662
 def root()->Path: # the checkout, or the working directory when there is none
     "The folder of the project."

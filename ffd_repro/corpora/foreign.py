@@ -12,7 +12,6 @@ import re
 from pathlib import Path
 import pandas as pd
 from ..base.errors import BadFile, need
-from . import reading
 from .reading import COLUMNS, Corpus, Notes, Part, corpora, entries, row_of
 from .splits import PARTS, identity_split
 
@@ -22,7 +21,7 @@ VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
 
 def walk(folder:Path, root:Path, notes:Notes):
     "Yield every file below `folder`, relative to `root`, in a fixed order."
-    skip = len(str(root).rstrip('/'))+1
+    skip = len(str(root).rstrip('/')) + 1
     for e in entries(folder, root, notes):
         if not e.is_dir(): yield e.path[skip:]
         elif e.is_symlink(): notes.ignored.append(e.path[skip:])
@@ -38,7 +37,7 @@ def side_of(path:str # relative to the root
     "0 for real, 1 for fake, None where no folder says."
     steps = path.split('/')[:-1]
     at = next((i for i, s in enumerate(steps) if s.lower() in ('real', 'fake')), None)
-    return (None, []) if at is None else (int(steps[at].lower()=='fake'), steps[at+1:])
+    return (None, []) if at is None else (int(steps[at].lower() == 'fake'), steps[at+1:])
 
 _SPLITS = dict(train='train', training='train', val='val', valid='val', validation='val', test='test', testing='test')
 
@@ -53,21 +52,22 @@ def _folder_rows(root:Path, notes:Notes):
     for path in walk(root, root, notes):
         label, inner = side_of(path)
         kind = Path(path).suffix.lower()
-        if label is None or kind not in IMAGES+VIDEOS: notes.ignored.append(path); continue
+        if label is None or kind not in IMAGES + VIDEOS: notes.ignored.append(path); continue
         if 'frames' in inner[:-1]: path, inner = path.rsplit('/', 1)[0], inner[:inner.index('frames')]
         if path in seen: continue
         seen.add(path)
-        name = path if Path(path).suffix.lower() not in IMAGES+VIDEOS else path.rsplit('.', 1)[0]
-        yield row_of('folder', label, (inner[0] if inner else 'fake') if label else 'real', f'folder/{name}', path, name.rsplit('/', 1)[1], split=split_of(path+'/'))
+        name = path if Path(path).suffix.lower() not in IMAGES + VIDEOS else path.rsplit('.', 1)[0]
+        yield row_of('folder', label, (inner[0] if inner else 'fake') if label else 'real', f'folder/{name}', path,
+                     name.rsplit('/', 1)[1], split=split_of(path + '/'))
 
 def _folder_lists(manifest:pd.DataFrame, root:Path, seed:int, notes)->pd.DataFrame:
     "Pairs by name; parts by folder, else drawn by name."
-    real = manifest[manifest.label==0]
+    real = manifest[manifest.label == 0]
     named = dict(zip(zip(real.split, real.target), real.video))
     manifest = manifest.assign(pair=[named.get(k, '') for k in zip(manifest.split, manifest.target)])
-    return manifest if (manifest.split!='').any() else identity_split(manifest, (.7, .1, .2), seed)
+    return manifest if (manifest.split != '').any() else identity_split(manifest, (.7, .1, .2), seed)
 
-corpora.register(Corpus('folder', ('folder',), (_folder_rows,), _folder_lists, media=VIDEOS+IMAGES));
+corpora.register(Corpus('folder', ('folder',), (_folder_rows,), _folder_lists, media=VIDEOS + IMAGES));
 
 # %% ../../nbs/10_corpora/foreign.ipynb #c22fb6a7
 _WORDS = {'0': 0, '1': 1, '0.0': 0, '1.0': 1, 'real': 0, 'fake': 1}
@@ -77,11 +77,14 @@ def _table(root:Path)->pd.DataFrame:
     file = next((f for f in (root/'manifest.csv', root/'manifest.parquet') if f.is_file()), None)
     if file is None: return pd.DataFrame()
     try:
-        if file.suffix=='.csv': table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding='utf-8-sig')
+        if file.suffix == '.csv': table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding='utf-8-sig')
         else: need('pyarrow', extra='parquet'); table = pd.read_parquet(file).fillna('').astype(str)
-    except (ValueError, OSError) as e: raise BadFile(f'the table cannot be read ({str(e).splitlines()[0]})', where=file, fix='write it again as UTF-8') from e
-    lacks = {'path', 'label'}-set(table)
-    if lacks: raise BadFile(f'the table has no column {" and no column ".join(sorted(lacks))}', where=file, fix=f'columns path and label are needed; others may be {", ".join(COLUMNS)}')
+    except (ValueError, OSError) as e:
+        raise BadFile(f'The table cannot be read ({str(e).splitlines()[0]}).', where=file, fix='write it again as UTF-8') from e
+    lacks = {'path', 'label'} - set(table)
+    if lacks:
+        raise BadFile(f'The table has no column {" and no column ".join(sorted(lacks))}.', where=file,
+                      fix=f'columns path and label are needed; others may be {", ".join(COLUMNS)}')
     return table
 
 # %% ../../nbs/10_corpora/foreign.ipynb #f03bcd7a
@@ -91,21 +94,29 @@ def table_rows(name:str # of the corpus
     def rows(root:Path, notes:Notes):
         for r in _table(root).to_dict('records'):
             path, label = r['path'].replace('\\', '/'), _WORDS.get(r['label'].strip().lower())
-            if not (root/path).resolve().is_relative_to(root.resolve()): notes.trouble(path, 'the table names a file outside its folder', 'put the files below the table'); continue
-            if label is None: notes.trouble(path, f'the label {r["label"]!r} is neither real nor fake', 'write 0, 1, real or fake'); continue
-            if r.get('split', '') not in ('', *PARTS): notes.trouble(path, f'there is no part {r["split"]!r}', 'write train, val or test, or leave it empty'); continue
+            if not (root/path).resolve().is_relative_to(root.resolve()):
+                notes.trouble(path, 'the table names a file outside its folder', 'put the files below the table')
+                continue
+            if label is None:
+                notes.trouble(path, f'the label {r["label"]!r} is neither real nor fake', 'write 0, 1, real or fake')
+                continue
+            if r.get('split', '') not in ('', *PARTS):
+                notes.trouble(path, f'there is no part {r["split"]!r}', 'write train, val or test, or leave it empty')
+                continue
             if not (root/path).exists(): notes.missing.append(path); continue
             stem = path.rsplit('.', 1)[0]
-            yield row_of(name, label, *[r.get(k) or d for k, d in dict(method=('real', 'fake')[label], video=f'{name}/{stem}').items()], path, r.get('target') or Path(path).stem,
+            yield row_of(name, label, *[r.get(k) or d for k, d in dict(method=('real', 'fake')[label], video=f'{name}/{stem}').items()],
+                         path, r.get('target') or Path(path).stem,
                          *[r.get(k, '') for k in ('source', 'quality', 'pair', 'split', 'mask')])
     return rows
 
 def _table_lists(manifest:pd.DataFrame, root:Path, seed:int, notes)->pd.DataFrame:
     "The table's own parts, else parts drawn by person."
-    return manifest if (manifest.split!='').any() else identity_split(manifest, (.7, .1, .2), seed)
+    return manifest if (manifest.split != '').any() else identity_split(manifest, (.7, .1, .2), seed)
 
-corpora.register(Corpus('manifest', ('manifest',), (table_rows('manifest'),), _table_lists, media=VIDEOS+IMAGES))
-corpora.register(Corpus('LFW', ('LFW',), (table_rows('LFW'),), _table_lists, media=IMAGES, source='vis-www.cs.umass.edu/lfw, through scikit-learn; forgeries made by forgeries.photographs'));
+corpora.register(Corpus('manifest', ('manifest',), (table_rows('manifest'),), _table_lists, media=VIDEOS + IMAGES))
+corpora.register(Corpus('LFW', ('LFW',), (table_rows('LFW'),), _table_lists, media=IMAGES,
+                        source='vis-www.cs.umass.edu/lfw, through scikit-learn; forgeries made by drawn.photo_corpus'));
 
 # %% ../../nbs/10_corpora/foreign.ipynb #3dd7848a
 def bench_bases(root:Path)->list[Path]:
@@ -115,12 +126,14 @@ def bench_bases(root:Path)->list[Path]:
 def others(corpus:Corpus)->set:
     "Names of roots that belong to another corpus rather than to this one, in lower case."
     own = {n.lower(): i for i, n in enumerate(corpus.folders)}
-    return {n.lower() for c in corpora.values() if c.name!=corpus.name for i, n in enumerate(c.folders) if i<own.get(n.lower(), len(c.folders))}
+    return {n.lower() for c in corpora.values() if c.name != corpus.name for i, n in enumerate(c.folders)
+            if i < own.get(n.lower(), len(c.folders))}
 
 def bench_files(corpus:Corpus, root:Path)->list[Path]:
     "DeepfakeBench's JSON files of a corpus."
-    names = {n.lower() for n in (*corpus.folders, *corpus.bench)}-others(corpus)
-    folders = [d for d in (*sorted(root.glob('preprocessing/dataset_json*')), root/'dataset_json', root) if d.is_dir()] if corpus.bench else []
+    names = {n.lower() for n in (*corpus.folders, *corpus.bench)} - others(corpus)
+    folders = [d for d in (*sorted(root.glob('preprocessing/dataset_json*')), root/'dataset_json', root)
+               if d.is_dir()] if corpus.bench else []
     return [f for d in folders for f in sorted(d.glob('*.json')) if f.stem.lower() in names]
 
 # %% ../../nbs/10_corpora/foreign.ipynb #3a7255d4
@@ -136,22 +149,24 @@ def bench_folder(root:Path, path:str, # of a frame, as the JSON has it
 def bench_videos(file:Path):
     "Yield (label name, part, quality, video, entry) of a JSON file."
     try: text = json.loads(file.read_text(encoding='utf-8-sig'))
-    except ValueError as e: raise BadFile(f'{file.name} cannot be read', where=file, fix='fetch it again') from e
+    except ValueError as e: raise BadFile(f'{file.name} cannot be read.', where=file, fix='fetch it again') from e
     for labels in text.values():
         for label, parts in labels.items():
             for part, videos in parts.items():
                 for key, value in videos.items() if isinstance(videos, dict) else ():
                     if isinstance(value, dict) and 'frames' in value: yield label, part, '', key, value
-                    elif isinstance(value, dict): yield from ((label, part, key, v, e) for v, e in value.items() if isinstance(e, dict) and 'frames' in e)
+                    elif isinstance(value, dict):
+                        yield from ((label, part, key, v, e) for v, e in value.items() if isinstance(e, dict) and 'frames' in e)
 
 # %% ../../nbs/10_corpora/foreign.ipynb #5e7569f1
 def _bench_row(corpus:Corpus, label:str, part:str, quality:str, video:str, entry:dict, folder:str)->dict:
     "The row of a video of DeepfakeBench."
-    method, real = corpus.bench[label], next(k for k, m in corpus.bench.items() if m=='real')
-    facts, pair = next(((m.groupdict(), p.pair) for p in corpus.parts if isinstance(p, Part) and p.method==method and (m := re.fullmatch(p.name, video))), (dict(target=video), ''))
+    method, real = corpus.bench[label], next(k for k, m in corpus.bench.items() if m == 'real')
+    facts, pair = next(((m.groupdict(), p.pair) for p in corpus.parts if isinstance(p, Part) and p.method == method
+                        and (m := re.fullmatch(p.name, video))), (dict(target=video), ''))
     masks = folder.replace('/frames/', '/masks/') if entry.get('masks') else ''
     name = lambda l, v: '/'.join(filter(None, (corpus.name, quality, l, v)))
-    return row_of(corpus.name, int(method!='real'), method, name(label, video), folder, facts['target'], facts.get('source', ''), quality,
+    return row_of(corpus.name, int(method != 'real'), method, name(label, video), folder, facts['target'], facts.get('source', ''), quality,
                   name(real, pair.format(**facts).split('/')[-1]) if pair else '', part, masks)
 
 def bench_form(corpus:Corpus, root:Path, quality:str, notes:Notes)->tuple: # rows, and the function that settles their parts
@@ -160,7 +175,7 @@ def bench_form(corpus:Corpus, root:Path, quality:str, notes:Notes)->tuple: # row
     for file in bench_files(corpus, root):
         for label, part, q, video, entry in bench_videos(file):
             if label not in corpus.bench: seen.add(label); continue
-            if part not in PARTS or quality and q!=quality or not entry['frames']: continue
+            if part not in PARTS or quality and q != quality or not entry['frames']: continue
             folder = bench_folder(root, entry['frames'][0], known)
             if folder is None or not (root/folder).is_dir(): notes.missing.append(folder or entry['frames'][0]); continue
             row = _bench_row(corpus, label, part, q, video, entry, folder)
@@ -170,7 +185,5 @@ def bench_form(corpus:Corpus, root:Path, quality:str, notes:Notes)->tuple: # row
 
 def _settle(manifest:pd.DataFrame, parts:dict, notes:Notes)->pd.DataFrame:
     "One part a video: test before validation before training."
-    notes.overlap += [(v, sorted(p)) for v, p in parts.items() if len(p)>1]
+    notes.overlap += [(v, sorted(p)) for v, p in parts.items() if len(p) > 1]
     return manifest.assign(split=[max(parts[v], key=PARTS.index) for v in manifest.video])
-
-reading.FORMS.append(bench_form)

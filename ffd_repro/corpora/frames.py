@@ -14,7 +14,8 @@ from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 import cv2
 from ..base.errors import BadFile, BadSetting
-from .videos import IMAGES, Frame, _closed, count_video, decode_image, video_frames
+from .images import IMAGES, decode_image
+from .videos import Frame, count_video, no_permission, video_frames
 
 # %% ../../nbs/10_corpora/frames.ipynb #0b378307
 def is_frame(name:str # of a file
@@ -36,8 +37,9 @@ def _safe(member, # TarInfo
          )->str:  # its name without './'
     "The name of a member that may be read; `BadFile` for anything that points elsewhere or is no plain file or folder."
     steps = member.name.replace('\\', '/').split('/')
-    if member.name.startswith(('/', '\\')) or '..' in steps or re.match(r'[A-Za-z]:', member.name): what = f'holds a member that points outside it: {member.name!r}'
-    elif not (member.isfile() or member.isdir()): what = f'holds a link or a device: {member.name!r}'
+    if member.name.startswith(('/', '\\')) or '..' in steps or re.match(r'[A-Za-z]:', member.name):
+        what = f'The archive holds a member that points outside it: {member.name!r}.'
+    elif not (member.isfile() or member.isdir()): what = f'The archive holds a link or a device: {member.name!r}.'
     else: return '/'.join(s for s in member.name.split('/') if s not in ('', '.'))
     raise BadFile(what, where=archive, fix='do not use it; fetch the archive again from where the corpus is given out')
 
@@ -54,16 +56,17 @@ def _index(path:str, mtime:int, size:int)->dict:
                 at = PurePosixPath(_safe(m, path))
                 if m.isfile() and is_frame(at.name): found.setdefault(at.parent.as_posix(), {})[at.name] = m
             tar.fileobj.seek(tar.offset)
-            if tar.fileobj.read(512)!=bytes(512): raise EOFError
-    except PermissionError as e: raise _closed(path) from e
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as e: raise BadFile('cannot be read as an archive to its end', where=path, fix=_TAR) from e
+            if tar.fileobj.read(512) != bytes(512): raise EOFError
+    except PermissionError as e: raise no_permission(path) from e
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as e:
+        raise BadFile('Cannot be read as an archive to its end.', where=path, fix=_TAR) from e
     return {folder: {n: files[n] for n in in_order(files)} for folder, files in found.items()}
 
 def _members(path)->dict:
     "`_index` of the archive as it is now."
     try: facts = Path(path).stat()
-    except PermissionError as e: raise _closed(path) from e
-    except OSError as e: raise BadFile('no such archive', where=path, fix='check the path') from e
+    except PermissionError as e: raise no_permission(path) from e
+    except OSError as e: raise BadFile('No such archive.', where=path, fix='check the path') from e
     return _index(str(path), facts.st_mtime_ns, facts.st_size)
 
 def tar_folders(path # of a tar, plain or compressed
@@ -83,20 +86,24 @@ def split_tar(path # any path
 def _tar_files(path, archive, inside)->dict: # name -> function that gives the image's bytes
     "The frames of a folder in an archive."
     files = _members(archive).get(inside)
-    if files is None: raise BadFile(f'the archive has no frames in {inside!r}', where=path, fix=f'it has {", ".join(list(_members(archive))[:3]) or "none at all"}')
-    opened = lru_cache(maxsize=1)(partial(tarfile.open, archive, 'r:*')) # once for all its frames: what is compressed can only be read onwards
+    if files is None:
+        raise BadFile(f'The archive has no frames in {inside!r}.', where=path,
+                      fix=f'it has {", ".join(list(_members(archive))[:3]) or "none at all"}')
+    # once for all its frames: what is compressed can only be read onwards
+    opened = lru_cache(maxsize=1)(partial(tarfile.open, archive, 'r:*'))
     def read(member):
         try: return opened().extractfile(member).read()
-        except (tarfile.TarError, EOFError, zlib.error, OSError) as e: raise BadFile(f'{member.name} cannot be read', where=archive, fix=_TAR) from e
+        except (tarfile.TarError, EOFError, zlib.error, OSError) as e:
+            raise BadFile(f'{member.name} cannot be read.', where=archive, fix=_TAR) from e
     return {name: partial(read, m) for name, m in files.items()}
 
 def _folder_files(path)->dict:
     "The same for a folder on the disk; a link that leads out of it is refused."
     try: entries = {e.name: e for e in os.scandir(path) if is_frame(e.name)}
-    except PermissionError as e: raise _closed(path) from e
+    except PermissionError as e: raise no_permission(path) from e
     out = next((e for e in entries.values() if e.is_symlink() and Path(path).resolve() not in Path(e.path).resolve().parents), None)
-    if out: raise BadFile(f'{out.name} is a link that leads out of the folder', where=path, fix='put the image itself there')
-    if not entries: raise BadFile('no frames in this folder', where=path, fix='it should hold images whose names are numbers')
+    if out: raise BadFile(f'{out.name} is a link that leads out of the folder.', where=path, fix='put the image itself there')
+    if not entries: raise BadFile('No frames in this folder.', where=path, fix='it should hold images whose names are numbers')
     return {n: Path(entries[n].path).read_bytes for n in in_order(entries)}
 
 # %% ../../nbs/10_corpora/frames.ipynb #74572d69
@@ -127,8 +134,8 @@ def _lazy(read,  # function that gives an image's bytes
     "An image as a frame that is read, once, when it is looked at."
     def rgb():
         try: return decode_image(read(), where)
-        except PermissionError as e: raise _closed(where) from e
-        except OSError as e: raise BadFile('cannot be read', where=where, fix='check the file') from e
+        except PermissionError as e: raise no_permission(where) from e
+        except OSError as e: raise BadFile('Cannot be read.', where=where, fix='check the file') from e
     keep = lru_cache(maxsize=1)(rgb)
     return Frame(keep, lambda: cv2.cvtColor(keep(), cv2.COLOR_RGB2GRAY))
 
@@ -141,8 +148,10 @@ def lazy_frames(path,         # a video, an image, a folder, or a folder in an a
     files = {Path(path).name: Path(path).read_bytes} if image else _listed(path)
     if files is None: yield from video_frames(path, indices, slack); return
     want = range(len(files)) if indices is None else sorted(set(map(int, indices)))
-    if len(want) and want[0]<0: raise BadSetting(f'frame {want[0]} was asked for', where=path, fix='frames are numbered from 0')
-    if len(want) and want[-1]>=len(files): raise BadFile(f'frame {want[-1]} was asked for, there are {len(files)}', where=path, fix='ask for fewer frames, or fetch them again')
+    if len(want) and want[0] < 0: raise BadSetting(f'Frame {want[0]} was asked for.', where=path, fix='frames are numbered from 0')
+    if len(want) and want[-1] >= len(files):
+        raise BadFile(f'Frame {want[-1]} was asked for, there are {len(files)}.', where=path,
+                      fix='ask for fewer frames, or fetch them again')
     named = list(files.items())
     for i in want: yield i, _lazy(named[i][1], path if image else f'{path}/{named[i][0]}')
 

@@ -14,7 +14,7 @@ from tarfile import TarError
 import pandas as pd
 from ..base.errors import BadFile, MissingData, need
 from ..base.paths import cache
-from .videos import IMAGES
+from .images import IMAGES
 
 # %% ../../nbs/10_corpora/lfw.ipynb #c422296b
 def _images(folder:Path)->list[Path]:
@@ -39,7 +39,9 @@ def people_folders(root # folder of folders
 def _column(table:pd.DataFrame, names:tuple, file:Path)->pd.Series:
     "The first of some columns that a list has, as text."
     found = next((n for n in names if n in table), None)
-    if found is None: raise BadFile(f'the list has no column {" or ".join(names)}', where=file, fix='add it, or give a folder with a folder for each person')
+    if found is None:
+        raise BadFile(f'The list has no column {" or ".join(names)}.', where=file,
+                      fix='add it, or give a folder with a folder for each person')
     return table[found].fillna('').astype(str).str.strip()
 
 def listed_photographs(root # folder with a manifest.csv
@@ -47,13 +49,16 @@ def listed_photographs(root # folder with a manifest.csv
     "The real photographs that a `manifest.csv` lists. `BadFile` where it cannot be read or leads out of `root`."
     root, file = Path(root), Path(root)/'manifest.csv'
     try: table = pd.read_csv(file, dtype=str)
-    except (ValueError, UnicodeDecodeError) as e: raise BadFile('the list cannot be read', where=file, fix='it must be a CSV with the columns file and identity') from e
+    except (ValueError, UnicodeDecodeError) as e:
+        raise BadFile('The list cannot be read.', where=file, fix='it must be a CSV with the columns file and identity') from e
     if 'label' in table: table = table[table.label.str.strip().isin(('real', '0'))]
     path = _column(table, ('file', 'path'), file).str.replace('\\', '/')
     person = _column(table, ('identity', 'person'), file)
     inside = [not Path(p).is_absolute() and (root/p).resolve().is_relative_to(root.resolve()) for p in path]
-    if not all(inside): raise BadFile(f'{path[[not i for i in inside]].iloc[0]} leads out of the folder', where=file, fix='list files below the folder only')
-    out = pd.DataFrame(dict(path=path, person=person.where(person!='', path))).drop_duplicates('path')
+    if not all(inside):
+        raise BadFile(f'{path[[not i for i in inside]].iloc[0]} leads out of the folder.', where=file,
+                      fix='list files below the folder only')
+    out = pd.DataFrame(dict(path=path, person=person.where(person != '', path))).drop_duplicates('path')
     there = [(root/p).is_file() for p in out.path]
     found = out[there].reset_index(drop=True)
     found.attrs['missing'] = list(out.path[[not t for t in there]])
@@ -71,10 +76,13 @@ def people_root(root # a folder at or above the photographs
 def photographs(root # an LFW tree, a folder with manifest.csv, or a folder of people
                )->pd.DataFrame: # path, person; attrs: root, missing, refused
     "The photographs of a folder, and who is on them. `MissingData` where there are none."
-    if not Path(root).is_dir(): raise MissingData('there is no such folder', where=root, fix='check the path, or leave it out to fetch LFW')
+    if not Path(root).is_dir():
+        raise MissingData('There is no such folder.', where=root, fix='check the path, or leave it out to fetch LFW')
     at = people_root(root)
     table = listed_photographs(at) if (at/'manifest.csv').is_file() else people_folders(at)
-    if not len(table): raise MissingData('no photographs in this folder', where=at, fix='give a folder with a folder of images for each person, or with a manifest.csv (file, identity)')
+    if not len(table):
+        raise MissingData('No photographs in this folder.', where=at,
+                          fix='give a folder with a folder of images for each person, or with a manifest.csv (file, identity)')
     table.attrs = dict(missing=[], refused=[]) | table.attrs | dict(root=str(at))
     return table
 
@@ -91,7 +99,8 @@ def _download(home:Path):
     fetch = need('sklearn.datasets').fetch_lfw_people
     try: fetch(data_home=str(home), funneled=True, min_faces_per_person=500, resize=.1)
     except (OSError, EOFError, ValueError, RuntimeError, HTTPException, TarError) as e:
-        raise MissingData(f'LFW could not be fetched ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else "no reason given"})', where=home,
+        raise MissingData(f'LFW could not be fetched ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else "no reason given"}).',
+                          where=home,
                           fix='connect to the network and run the same command again, or give a folder of photographs') from None
 
 # %% ../../nbs/10_corpora/lfw.ipynb #17cc8a0f
@@ -102,9 +111,10 @@ def fetch_lfw(home=None, # where to; in the cache when None
     home = Path(home) if home else cache()/'lfw'
     tree = home/'lfw_home'/'lfw_funneled'
     for _ in range(2):
-        if _count(tree)==size: return tree
+        if _count(tree) == size: return tree
         if tree.is_dir(): shutil.rmtree(tree)
         home.mkdir(parents=True, exist_ok=True)
         _download(home)
-    if _count(tree)==size: return tree
-    raise MissingData('LFW is not whole: {photographs} photographs of {people} people'.format(**_count(tree)), where=tree, fix=f'remove {home/"lfw_home"} and run the same command again')
+    if _count(tree) == size: return tree
+    raise MissingData('LFW is not whole: {photographs} photographs of {people} people.'.format(**_count(tree)), where=tree,
+                      fix=f'remove {home/"lfw_home"} and run the same command again')

@@ -31,9 +31,12 @@ def read_lists(root # of FaceForensics++
 def _read_list(file):
     "The pairs of one list."
     try: pairs = [tuple(str(p).zfill(3) for p in pair) for pair in json.loads(file.read_text())]
-    except FileNotFoundError as e: raise BadFile('one of the three split lists is missing', where=file, fix='fetch train.json, val.json and test.json together') from e
-    except (ValueError, TypeError) as e: raise BadFile('the split list is not a JSON list of pairs', where=file, fix='fetch it again') from e
-    if any(len(p)!=2 for p in pairs): raise BadFile('the split list holds something that is no pair', where=file, fix='fetch it again')
+    except FileNotFoundError as e:
+        raise BadFile('One of the three split lists is missing.', where=file,
+                      fix='fetch train.json, val.json and test.json together') from e
+    except (ValueError, TypeError) as e:
+        raise BadFile('The split list is not a JSON list of pairs.', where=file, fix='fetch it again') from e
+    if any(len(p) != 2 for p in pairs): raise BadFile('The split list holds something that is no pair.', where=file, fix='fetch it again')
     return pairs
 
 # %% ../../nbs/10_corpora/splits.ipynb #12eca749
@@ -46,7 +49,8 @@ def by_lists(manifest, # table with target and source
         for a, b in listed:
             pairs[a, b] = pairs[b, a] = part
             for p in (a, b):
-                if part_of.setdefault(p, part)!=part: raise BadSetting(f'{p} is on the lists {part_of[p]} and {part}', fix='use the official lists')
+                if part_of.setdefault(p, part) != part:
+                    raise BadSetting(f'{p} is on the lists {part_of[p]} and {part}.', fix='use the official lists')
             pairs[a, a] = pairs[b, b] = part
     return manifest.assign(split=[pairs.get(key, '') for key in zip(manifest.target, manifest.source)])
 
@@ -54,11 +58,11 @@ def by_lists(manifest, # table with target and source
 def leaks(manifest # table with video, target, source, split
          ):        # DataFrame: kind, name, parts
     "Persons and videos that are in more than one part."
-    m = manifest[manifest.split!='']
+    m = manifest[manifest.split != '']
     who = [('video', m.video), ('person', m.target), ('person', m.source)]
     long = pd.concat([pd.DataFrame(dict(kind=kind, name=name, split=m.split)) for kind, name in who])
-    parts = long[long.name!=''].drop_duplicates().groupby(['kind', 'name']).split.agg(sorted)
-    return parts[parts.map(len)>1].rename('parts').reset_index()
+    parts = long[long.name != ''].drop_duplicates().groupby(['kind', 'name']).split.agg(sorted)
+    return parts[parts.map(len) > 1].rename('parts').reset_index()
 
 # %% ../../nbs/10_corpora/splits.ipynb #b67651f5
 def check_disjoint(manifest # table with video, target, source, split
@@ -67,13 +71,14 @@ def check_disjoint(manifest # table with video, target, source, split
     found = leaks(manifest)
     if len(found):
         some = '; '.join(f'{k} {n} in {" and ".join(p)}' for k, n, p in found.head(3).itertuples(index=False))
-        raise BadSetting(f'{len(found)} persons or videos are in two parts: {some}', fix='split by identity (corpora.splits.identity_split), or use the official lists')
+        raise BadSetting(f'{len(found)} persons or videos are in two parts: {some}.',
+                         fix='split by identity (corpora.splits.identity_split), or use the official lists')
 
 # %% ../../nbs/10_corpora/splits.ipynb #cc24918c
 def groups(manifest # table with target, source
           ):        # int array, one a row
     "A number for every row; rows with the same person, directly or through others, share it."
-    source = manifest.source.where(manifest.source!='', manifest.target)
+    source = manifest.source.where(manifest.source != '', manifest.target)
     codes, people = pd.factorize(pd.concat([manifest.target, source], ignore_index=True))
     a, b = np.split(codes, 2)
     graph = coo_matrix((np.ones(len(a)), (a, b)), shape=(len(people),)*2)
@@ -85,11 +90,12 @@ def identity_split(manifest,                 # table with target, source
                    seed=0
                   ):                         # the manifest with its column `split`
     "Parts that share no person."
-    if min(fractions)<0 or not np.isclose(sum(fractions), 1): raise BadSetting(f'fractions {fractions} do not add up to 1', fix='give three shares of train, val, test')
+    if min(fractions) < 0 or not np.isclose(sum(fractions), 1):
+        raise BadSetting(f'Fractions {fractions} do not add up to 1.', fix='give three shares of train, val, test')
     group, size = np.unique(g := groups(manifest), return_counts=True)
     share, got, part_of = np.array(fractions, float), np.zeros(len(fractions)), {}
     for k in rng('identity_split', seed).permutation(len(group)):
-        to = int(np.argmax(share*len(g)-got))
+        to = int(np.argmax(share*len(g) - got))
         got[to] += size[k]
         part_of[group[k]] = PARTS[to]
     return manifest.assign(split=[part_of[x] for x in g])
@@ -100,11 +106,11 @@ def hold_out(manifest,  # table with target, source, split
              seed=0
             ):          # the manifest; part of `train` is now `val`, mixed fakes are ''
     "A validation part cut out of the training part, sharing no person with what stays."
-    train = (manifest.split=='train').to_numpy()
-    source = manifest.source.where(manifest.source!='', manifest.target)
-    people = sorted(set(manifest.target[train])|set(source[train]))
+    train = (manifest.split == 'train').to_numpy()
+    source = manifest.source.where(manifest.source != '', manifest.target)
+    people = sorted(set(manifest.target[train]) | set(source[train]))
     chosen = set(rng('hold_out', seed).permutation(people)[:max(round(share*len(people)), 1)]) if people else set()
-    inside = manifest.target.isin(chosen).astype(int)+source.isin(chosen).astype(int)
+    inside = manifest.target.isin(chosen).astype(int) + source.isin(chosen).astype(int)
     return manifest.assign(split=np.where(train, np.array(['train', '', 'val'])[inside], manifest.split))
 
 # %% ../../nbs/10_corpora/splits.ipynb #6309fb5a
@@ -113,14 +119,14 @@ def hold_out_groups(manifest,  # table with target, source, label, split
                     seed=0
                    ):          # the manifest; part of `train` is now `val`
     "As `hold_out`, but by whole groups of people where at least half of the share can be filled so."
-    at = np.flatnonzero(manifest.split=='train')
+    at = np.flatnonzero(manifest.split == 'train')
     if not len(at): return manifest
     g = groups(manifest.iloc[at])
     sizes = pd.crosstab(g, manifest.label.to_numpy()[at]).reindex(columns=[0, 1], fill_value=0).to_numpy()
     goal, got, chosen = np.ceil(share*sizes.sum(0)), np.zeros(2), []
     for k in rng('hold_out_groups', seed).permutation(len(sizes)):
-        if (got+sizes[k]<=goal).all(): got, chosen = got+sizes[k], [*chosen, k]
-    if (got<goal/2).any(): return hold_out(manifest, share, seed)
+        if (got + sizes[k] <= goal).all(): got, chosen = got + sizes[k], [*chosen, k]
+    if (got < goal/2).any(): return hold_out(manifest, share, seed)
     split = manifest.split.to_numpy(copy=True)
     split[at[np.isin(g, chosen)]] = 'val'
     return manifest.assign(split=split)
@@ -133,4 +139,4 @@ def image_split(manifest,  # face manifest
                ):          # the manifest with `split` 'train', 'test' or, where asked for, 'val'
     "The leaky split: single faces at random, videos and people on both sides."
     at, n = rng('image_split', seed).permutation(len(manifest)), len(manifest)
-    return manifest.assign(split=np.select([at<round(test*n), at<round((test+val)*n)], ['test', 'val'], 'train'))
+    return manifest.assign(split=np.select([at < round(test*n), at < round((test + val)*n)], ['test', 'val'], 'train'))

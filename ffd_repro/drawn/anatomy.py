@@ -10,71 +10,72 @@ __all__ = ['BEND', 'PIVOT', 'EYE_X', 'LIP_X', 'bell', 'dome', 'nose_height', 'ro
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #949afaa5
 import numpy as np
-from .people import Eyes, Identity, Mouth, Nose, Skull, State, ramp
+from .motion import State, ramp
+from .people import Eyes, Identity, Mouth, Nose, Skull
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #82f78524
 BEND = (.5, .32)  # alpha times the squared half width, beta; chosen by eye
 
 def bell(x, centre=0., width=1.):
     "Gaussian bell of height 1; `width` is its standard deviation times the square root of two."
-    return np.exp(-((x-centre)/width)**2)
+    return np.exp(-((x - centre)/width)**2)
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #c7ea2dac
 def dome(skull:Skull, u, v):
     "Height of the face without a nose."
-    return skull.depth*(1-BEND[0]/skull.width**2*u*u-BEND[1]*v*v)
+    return skull.depth*(1 - BEND[0]/skull.width**2*u*u - BEND[1]*v*v)
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #411d9f50
 def nose_height(nose:Nose, u, v):
     "How far the nose stands out of the face."
-    rise, fall = ramp(v, -.12, .86*nose.length), ramp(v, nose.length+.1, nose.length-.05)
-    return nose.height*bell(u, 0, .05+(.65-.3*nose.bridge)*nose.width+.03*rise)*rise*fall
+    rise, fall = ramp(v, -.12, .86*nose.length), ramp(v, nose.length + .1, nose.length - .05)
+    return nose.height*bell(u, 0, .05 + (.65 - .3*nose.bridge)*nose.width + .03*rise)*rise*fall
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #174af664
 PIVOT = .2   # v of the head's centre
 
 def rotation(state:State)->np.ndarray: # [3,3]
     "Head axes to picture axes: x right, y down, z to the viewer."
-    (cy,cp,cr), (sy,sp,sr) = np.cos([state.yaw,state.pitch,state.roll]), np.sin([state.yaw,state.pitch,state.roll])
-    turn = np.array([[cy,0,sy],[0,1,0],[-sy,0,cy]])
-    nod = np.array([[1,0,0],[0,cp,sp],[0,-sp,cp]])
-    lean = np.array([[cr,-sr,0],[sr,cr,0],[0,0,1]])
+    (cy, cp, cr), (sy, sp, sr) = np.cos([state.yaw, state.pitch, state.roll]), np.sin([state.yaw, state.pitch, state.roll])
+    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    nod = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    lean = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     return lean@turn@nod
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #c5c37124
 def project(identity:Identity, state:State, uv:np.ndarray, side:int=192)->np.ndarray: # [n,2] float32 pixels
     "Points `uv` [n,2] of the face in a picture of `side` pixels."
     u, v = np.asarray(uv, float).T
-    z = dome(identity.skull, u, v)+nose_height(identity.nose, u, v)
-    xy = rotation(state)[:2]@np.stack([u, v-PIVOT, z])
-    return (xy.T*state.scale*side+np.array([state.x, state.y])*side-.5).astype(np.float32)
+    z = dome(identity.skull, u, v) + nose_height(identity.nose, u, v)
+    xy = rotation(state)[:2]@np.stack([u, v - PIVOT, z])
+    return (xy.T*state.scale*side + np.array([state.x, state.y])*side - .5).astype(np.float32)
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #650ab6ce
 def dome_height(skull:Skull, a1, a2, b1:float, b2:float):
     "Height at which the ray `a - b z` meets the dome."
     f, g = skull.depth*BEND[0]/skull.width**2, skull.depth*BEND[1]
-    B, C = 1-2*f*b1*a1-2*g*b2*a2, f*a1*a1+g*a2*a2-skull.depth
-    return -2*C/(B+np.sqrt(np.maximum(B*B-4*(f*b1*b1+g*b2*b2)*C, .01)))
+    B, C = 1 - 2*f*b1*a1 - 2*g*b2*a2, f*a1*a1 + g*a2*a2 - skull.depth
+    return -2*C/(B + np.sqrt(np.maximum(B*B - 4*(f*b1*b1 + g*b2*b2)*C, .01)))
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #2c78326f
 def behind_pixels(identity:Identity, state:State, x, y, side:int=192)->tuple: # u, v float32; b1, b2 drift per height
     "Points of the dome behind pixels."
     R, k = rotation(state), 1/(state.scale*side)
-    inv = np.linalg.inv(R[:2,:2]).astype(np.float32)
-    px, py = ((x+.5)*k-state.x/state.scale).astype(np.float32), ((y+.5)*k-state.y/state.scale).astype(np.float32)
-    b1, b2 = [float(t) for t in inv@R[:2,2]]
-    a1, a2 = inv[0,0]*px+inv[0,1]*py, inv[1,0]*px+inv[1,1]*py+np.float32(PIVOT)
+    inv = np.linalg.inv(R[:2, :2]).astype(np.float32)
+    px, py = ((x + .5)*k - state.x/state.scale).astype(np.float32), ((y + .5)*k - state.y/state.scale).astype(np.float32)
+    b1, b2 = [float(t) for t in inv@R[:2, 2]]
+    a1, a2 = inv[0, 0]*px + inv[0, 1]*py, inv[1, 0]*px + inv[1, 1]*py + np.float32(PIVOT)
     z = dome_height(identity.skull, a1, a2, b1, b2)
-    return a1-b1*z, a2-b2*z, b1, b2
+    return a1 - b1*z, a2 - b2*z, b1, b2
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #28a5f501
 def over_nose(nose:Nose, u, v, b1:float, b2:float, steps:int=4)->tuple: # u, v
     "Move dome points `u, v` to where the nose hides them."
-    near = (np.abs(u) < .5)&(v > -.25)&(v < nose.length+.3)
+    near = (np.abs(u) < .5)&(v > -.25)&(v < nose.length + .3)
     un, vn = u0, v0 = u[near], v[near]
     for _ in range(steps):
         z = nose_height(nose, un, vn)
-        un, vn = u0-b1*z, v0-b2*z
+        un, vn = u0 - b1*z, v0 - b2*z
     u[near], v[near] = un, vn
     return u, v
 
@@ -86,10 +87,10 @@ def unproject(identity:Identity, state:State, x, y, side:int=192)->tuple: # u, v
 # %% ../../nbs/35_drawn/anatomy.ipynb #f4675d18
 def lids(eyes:Eyes, state:State, x)->tuple: # v of upper and lower lid, from the line of the corners
     "Curves of the lids over `x`: -1 inner corner, 1 outer corner."
-    half = np.clip(1-x*x, 0, 1)
-    low = .5*eyes.height*half*(1-.4*max(state.smile, 0))
-    top = -eyes.height*(1-.18*x)*half*(1+.12*state.brow_raise)
-    return top+(low-top)*state.blink, low
+    half = np.clip(1 - x*x, 0, 1)
+    low = .5*eyes.height*half*(1 - .4*max(state.smile, 0))
+    top = -eyes.height*(1 - .18*x)*half*(1 + .12*state.brow_raise)
+    return top + (low - top)*state.blink, low
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #41e1f613
 def drop(state:State, v):
@@ -99,72 +100,73 @@ def drop(state:State, v):
 # %% ../../nbs/35_drawn/anatomy.ipynb #22917127
 def lips(mouth:Mouth, state:State, x)->tuple: # v of the outer upper, inner upper, inner lower, outer lower curve
     "Curves of the lips over `x`: -1 and 1 are the corners."
-    half, thick = np.clip(1-x*x, 0, 1), np.clip(1-x**4, 0, 1)
-    middle = mouth.y+.02*state.mouth_open+(.01-.06*state.smile)*x*x
-    inner_top, inner_low = middle-.035*state.mouth_open*half, middle+.145*state.mouth_open*half
-    top = inner_top-mouth.upper*(1-.35*max(state.smile,0))*thick*(1-.5*np.abs(x))*(1-mouth.bow*bell(x,0,.2))
-    return top, inner_top, inner_low, inner_low+mouth.lower*(1-.2*state.smile)*half
+    half, thick = np.clip(1 - x*x, 0, 1), np.clip(1 - x**4, 0, 1)
+    middle = mouth.y + .02*state.mouth_open + (.01 - .06*state.smile)*x*x
+    inner_top, inner_low = middle - .035*state.mouth_open*half, middle + .145*state.mouth_open*half
+    top = inner_top - mouth.upper*(1 - .35*max(state.smile, 0))*thick*(1 - .5*np.abs(x))*(1 - mouth.bow*bell(x, 0, .2))
+    return top, inner_top, inner_low, inner_low + mouth.lower*(1 - .2*state.smile)*half
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #c573d391
 def mouth_width(mouth:Mouth, state:State)->float:
     "Half width of the mouth in `state`."
-    return mouth.width*(1+.2*state.smile-.12*state.mouth_open)
+    return mouth.width*(1 + .2*state.smile - .12*state.mouth_open)
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #3f73f394
 def half_width(skull:Skull, v):
     "Half width of the skull at `v`, before rounding."
-    return skull.width*(1-skull.taper*ramp(v, .1, 1.)-.02*ramp(v, -.1, -.8))
+    return skull.width*(1 - skull.taper*ramp(v, .1, 1.) - .02*ramp(v, -.1, -.8))
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #fc7b40e3
 def outline(skull:Skull, u, v): # arrays that broadcast
     "Distance from the outline, about in canonical units: negative inside."
     lower = v > 0
     n = np.where(lower, skull.jaw, 2.65).astype(np.float32)
-    across = np.abs(u-skull.lean*ramp(v,0,1))/half_width(skull,v)
-    return .7*((across**n+(np.abs(v)/np.where(lower,skull.chin,skull.top))**n)**(1/n)-1)
+    across = np.abs(u - skull.lean*ramp(v, 0, 1))/half_width(skull, v)
+    return .7*((across**n + (np.abs(v)/np.where(lower, skull.chin, skull.top))**n)**(1/n) - 1)
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #c117069c
 def jaw_line(skull:Skull, angle)->np.ndarray: # [n,2]
     "Points on the lower outline: 0 is the ear at the left of the picture, pi the other one."
     c, s, n = np.cos(angle), np.sin(angle), 2/skull.jaw
     v = .985*skull.chin*np.abs(s)**n
-    return np.stack([-.985*half_width(skull,v)*np.sign(c)*np.abs(c)**n+skull.lean*ramp(v,0,1), v], -1)
+    return np.stack([-.985*half_width(skull, v)*np.sign(c)*np.abs(c)**n + skull.lean*ramp(v, 0, 1), v], -1)
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #599f0c67
 def brow_curve(identity:Identity, state:State, t)->tuple: # distance from the midline, v
     "Centre line of a brow at `t`: 0 inner end, 1 outer end."
     b, x = identity.brows, identity.eyes.x
-    return x-.18+.37*t, b.y-.06*state.brow_raise-b.slope*(t-.3)-b.arch*(1-(2*t-1.2)**2)+.035*t**3
+    return x - .18 + .37*t, b.y - .06*state.brow_raise - b.slope*(t - .3) - b.arch*(1 - (2*t - 1.2)**2) + .035*t**3
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #98c3ba4c
-EYE_X = np.array([1,.4,-.4,-1,-.4,.4])  # outer corner, upper lid, inner corner, lower lid
+EYE_X = np.array([1, .4, -.4, -1, -.4, .4])  # outer corner, upper lid, inner corner, lower lid
 
 def eye_points(eyes:Eyes, state:State, side:int)->np.ndarray: # [6,2]
     "Landmarks of one eye: `side` -1 left in the picture, 1 right."
-    x = EYE_X if side < 0 else EYE_X[[3,2,1,0,5,4]]
+    x = EYE_X if side < 0 else EYE_X[[3, 2, 1, 0, 5, 4]]
     top, low = lids(eyes, state, x)
-    return np.stack([side*(eyes.x+eyes.width*x), eyes.y-eyes.tilt*x+np.where([1,1,1,1,0,0], top, low)], -1)
+    return np.stack([side*(eyes.x + eyes.width*x), eyes.y - eyes.tilt*x + np.where([1, 1, 1, 1, 0, 0], top, low)], -1)
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #59374bf2
-LIP_X = [(0,[-1,-.6,-.22,0,.22,.6,1]), (3,[.6,.25,0,-.25,-.6]), (1,[-.85,-.3,0,.3,.85]), (2,[.3,0,-.3])]  # (curve of `lips`, places on it)
+LIP_X = [(0, [-1, -.6, -.22, 0, .22, .6, 1]), (3, [.6, .25, 0, -.25, -.6]),
+         (1, [-.85, -.3, 0, .3, .85]), (2, [.3, 0, -.3])]  # (curve of `lips`, places on it)
 
 def mouth_points(identity:Identity, state:State)->np.ndarray: # [20,2]
     "Landmarks of the lips."
     m, w = identity.mouth, mouth_width(identity.mouth, state)
-    return np.concatenate([np.stack([w*np.array(x)+identity.skull.lean, lips(m,state,np.array(x))[k]], -1) for k, x in LIP_X])
+    return np.concatenate([np.stack([w*np.array(x) + identity.skull.lean, lips(m, state, np.array(x))[k]], -1) for k, x in LIP_X])
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #87b0b1fe
 def nose_points(nose:Nose)->np.ndarray: # [9,2]
     "Landmarks of the nose: four down the ridge, five below."
-    ridge = [(0., t*(nose.length-.04)+.02*(1-t)) for t in (0,1/3,2/3,1)]
-    return np.array(ridge+[(k*nose.width*.95, nose.length+.035-.03*k*k) for k in (-1,-.5,0,.5,1)])
+    ridge = [(0., t*(nose.length - .04) + .02*(1 - t)) for t in (0, 1/3, 2/3, 1)]
+    return np.array(ridge + [(k*nose.width*.95, nose.length + .035 - .03*k*k) for k in (-1, -.5, 0, .5, 1)])
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #211afdcf
 def jaw_points(skull:Skull, state:State)->np.ndarray: # [17,2]
     "Landmarks of the jaw, dropped by speech, about evenly spaced."
-    a = np.linspace(.03, np.pi-.03, 17)
-    jaw = jaw_line(skull, a-.1*np.sin(2*a))
-    return jaw+np.stack([0*a, drop(state, jaw[:,1])], -1)
+    a = np.linspace(.03, np.pi - .03, 17)
+    jaw = jaw_line(skull, a - .1*np.sin(2*a))
+    return jaw + np.stack([0*a, drop(state, jaw[:, 1])], -1)
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #f758ebf3
 def landmark_uv(identity:Identity, state:State)->np.ndarray: # [68,2]
@@ -182,11 +184,11 @@ def landmarks(identity:Identity, state:State, side:int=192)->np.ndarray: # [68,2
 # %% ../../nbs/35_drawn/anatomy.ipynb #7e437395
 def mouth_zone(mouth:Mouth, state:State, u, v): # 0-1
     "The mouth and what moves with it."
-    r = np.sqrt((u/(mouth.width+.14))**2+((v-mouth.y-.06-.06*state.mouth_open)/(.25+.07*state.mouth_open))**2)
+    r = np.sqrt((u/(mouth.width + .14))**2 + ((v - mouth.y - .06 - .06*state.mouth_open)/(.25 + .07*state.mouth_open))**2)
     return ramp(r, 1.06, .92)
 
 # %% ../../nbs/35_drawn/anatomy.ipynb #4a1b5f0c
 def eye_zone(eyes:Eyes, u, v): # 0-1
     "Both eyes with their lids."
-    r = np.sqrt(((np.abs(u)-eyes.x)/(eyes.width+.07))**2+((v-eyes.y)/.15)**2)
+    r = np.sqrt(((np.abs(u) - eyes.x)/(eyes.width + .07))**2 + ((v - eyes.y)/.15)**2)
     return ramp(r, 1.06, .92)

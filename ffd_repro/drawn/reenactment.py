@@ -7,9 +7,9 @@ __all__ = ['either', 'face2face', 'neural_textures']
 
 # %% ../../nbs/35_drawn/reenactment.ipynb #74a182ec
 import numpy as np
-from .rendering import Frame
 from ..forgeries.blending import Paste, paste
 from ..forgeries.masks import feather, region
+from ..forgeries.pictures import Frame
 from ..forgeries.swapping import squeezed
 from ..forgeries.upsampling import Bottleneck
 
@@ -31,7 +31,7 @@ def face2face(frame:Frame, # the target, before the camera
               keys:tuple, # of the video
               number:int # of the frame
              )->tuple[np.ndarray, np.ndarray]: # [H,W,3] uint8 and the alpha
-    "A re-rendered face with another's expression, as in FaceForensics++'s Face2Face."
+    "A rendered again face with another's expression, as in FaceForensics++'s Face2Face."
     return paste(frame.pixels, squeezed(donor, how, *keys), either('face', frame, donor, put.feather), put, keys, number)
 
 # %% ../../nbs/35_drawn/reenactment.ipynb #fa60a126
@@ -41,5 +41,5 @@ def neural_textures(frame:Frame, # the target, before the camera
                     keys:tuple, # of the video
                     number:int # of the frame
                    )->tuple[np.ndarray, np.ndarray]: # [H,W,3] uint8 and the alpha
-    "A re-rendered mouth, as in FaceForensics++'s NeuralTextures."
+    "A rendered again mouth, as in FaceForensics++'s NeuralTextures."
     return paste(frame.pixels, squeezed(donor, how, *keys), either('mouth', frame, donor, put.feather), put, keys, number)

@@ -11,9 +11,9 @@ import numpy as np
 from ..base.seeds import rng
 from ..faces.geometry import landmark_box, square
 from .people import Identity
-from .rendering import Frame
 from ..forgeries.blending import Paste, paste
 from ..forgeries.masks import feather, with_forehead
+from ..forgeries.pictures import Frame
 from ..forgeries.swapping import squeezed
 from ..forgeries.upsampling import Bottleneck
 
@@ -29,7 +29,8 @@ def edited(person:Identity,
     "`person` with another colour of hair and a slightly other skin."
     draw = rng('attribute', *keys)
     shade = lambda colour, spread: tuple(float(np.clip(c*np.exp(spread*draw.normal()), .02, .98)) for c in colour)
-    return replace(person, hair=replace(person.hair, colour=shade(person.hair.colour, .35)), skin=replace(person.skin, colour=shade(person.skin.colour, .04)))
+    hair = replace(person.hair, colour=shade(person.hair.colour, .35))
+    return replace(person, hair=hair, skin=replace(person.skin, colour=shade(person.skin.colour, .04)))
 
 # %% ../../nbs/35_drawn/whole_face.ipynb #ba8eca8c
 def head(frame:Frame,

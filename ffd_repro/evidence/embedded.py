@@ -29,12 +29,14 @@ from ..measures.embeddings import knn_purity, relative_distance, silhouette, tsn
 from ..measures.explain import looking_at
 from ..measures.intervals import interval
 from ..measures.spectra import SEEN, grey, mosaic, pair_statistics, patch_of, patches, shown, spectra, store_pairs, sweep
-from ..sets.views import face_store, faces, part_rows
+from ..sets.stores import face_store
+from ..sets.face_sets import faces, part_rows
 from .evidence import VALUES, keys_of, lookup_of, rows_path
 from .galleries import chosen, measures, share_inside
 from .localised import few, grid, tile, with_masks
 from ..runs.provenance import code_fingerprint
-from ..runs.runs import device, test_part
+from ..runs.runs import device
+from ..runs.testing import test_part
 from ..systems.mclcr import BLOCKS
 
 # %% ../../nbs/90_evidence/embedded.ipynb #74a2b5c0

@@ -30,9 +30,10 @@ from ..measures.explain import forgery_map, map_entropy, normalised
 from ..measures.intervals import bootstrap, interval
 from ..measures.scores import LEVELS, SCORERS, score_table, try_score
 from ..base.seeds import rng
-from ..sets.views import faces
+from ..sets.face_sets import faces
 from ..runs.provenance import surroundings
-from ..runs.runs import device, execute, make_spec, read_predictions, read_record, record_path, status, trained
+from ..runs.runs import device, execute, read_predictions, read_record, record_path, status, trained
+from ..runs.specs import make_spec
 
 # %% ../../nbs/90_evidence/evidence.ipynb #05c3b60f
 def asked_of(key:RowKey)->tuple|None: # setting, protocol

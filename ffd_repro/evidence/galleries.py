@@ -26,7 +26,8 @@ from ..base.profiles import profile as profile_of
 from ..base.registry import Detector, Registry, detectors
 from ..base.seeds import rng
 from ..claims.names import display, display_view
-from ..corpora.official import read_corpus, view_videos
+from ..corpora.reading import read_corpus
+from ..corpora.locations import view_videos
 from ..faces.extraction import extract
 from ..corpora.frames import count_frames, frames_of
 from ..faces.geometry import Box, affine_to_crop, crop, move, square
@@ -35,14 +36,18 @@ from ..faces.protocols import SWITCHES, Protocol, leak_report, split_under
 from ..faces.sampling import parse_sampling
 from ..corpora.splits import PARTS
 from ..forgeries.compression import through_h264
-from ..drawn.filming import developed, film, window
-from ..forgeries.photographs import dlib_marks
-from ..drawn.plans import CORPORA, SIZES, Clip, ff_pairs
+from ..drawn.filming import developed, film, visible_part
+from ..drawn.photo_album import photo_landmarks
+from ..drawn.plans import STAND_INS
+from ..drawn.trees import Clip, ff_pairs
 from ..forgeries.tampering import tamper, tamperings
 from ..measures.explain import map_entropy
-from ..sets.views import corpus_root, face_store, faces, in_view, missing_rule
+from ..sets.stores import corpus_root, face_store, missing_rule
+from ..sets.face_sets import faces, in_view
 from .evidence import VALUES, keep_maps, keep_values, keys_of, kept_runs, maps_path, specs_of, values_of
-from ..runs.runs import device, make_spec, read_predictions, side_of, status, trained, weights_path
+from ..runs.runs import device, read_predictions, status, trained, weights_path
+from ..runs.specs import make_spec
+from ..corpora.foreign import side_of
 
 # %% ../../nbs/90_evidence/galleries.ipynb #293776ff
 def pairs(view:str, profile:str)->pd.DataFrame: # rows of the video manifest, one a manipulation
@@ -214,10 +219,10 @@ def share_inside(maps:np.ndarray, # [B, g, g]
 # %% ../../nbs/90_evidence/galleries.ipynb #709b5cb0
 def _drawn(person:str, quality:str, profile:str, side:int, after:int)->list: # of (clip, landmarks)
     "Two clips of a person of the FF++ stand-in, from the start and from the middle."
-    corpus, size, who = CORPORA['FF++'], SIZES[profile]['FF++'], Clip('', person)
+    corpus, size, who = STAND_INS['FF++'], STAND_INS['FF++'].sizes[profile], Clip('', person)
     shots = film('FF++', size, who, who, who)
     seen = through_h264(np.stack(developed(corpus, size, who, [f.pixels for f in shots])), quality or 'c23', corpus.fps)
-    top, _, left, _ = window(corpus, size, who) # boxes are rounded as on disk (filming.boxes_of)
+    top, _, left, _ = visible_part(corpus, size, who) # boxes are rounded as on disk (filming.boxes_of)
     found = []
     for t in dict.fromkeys((0, max(min(len(shots)//2, len(shots) - 1 - after), 0))):
         at = [min(t + i, len(shots) - 1) for i in range(1 + after)]
@@ -228,7 +233,7 @@ def _drawn(person:str, quality:str, profile:str, side:int, after:int)->list: # o
 @lru_cache(maxsize=4)
 def drawn_clips(view:str, profile:str, side:int, after:int=0, people:int=20)->tuple: # uint8 [N, 1+after, S, S, 3], landmarks [N, 1+after, 68, 2], names
     "Clips of the FF++ stand-in's test originals with their exact landmarks."
-    who = sorted(sum(ff_pairs(SIZES[profile]['FF++'].people)['test'], []))[:people]
+    who = sorted(sum(ff_pairs(STAND_INS['FF++'].sizes[profile].people)['test'], []))[:people]
     found = [(*c, f'drawn/{w}') for w in who for c in _drawn(w, parse_view(view).quality, profile, side, after)]
     return tuple(np.stack(part) if i < 2 else list(part) for i, part in enumerate(zip(*found)))
 
@@ -239,7 +244,7 @@ def photographed(fs, # FaceSet or ClipSet
     found = []
     for row in fs.rows[chosen(fs, 0, most)]:
         clip = np.concatenate([fs.store.faces[row][None], fs.store.followers[row, :after]]) if after else np.array(fs.store.faces[row])[None]
-        marks = [dlib_marks(f) for f in clip]
+        marks = [photo_landmarks(f) for f in clip]
         if all(x is not None for x in marks): found.append((clip, np.stack(marks), fs.store.manifest.video.iloc[row]))
     if not found: raise NoFace(f'dlib finds no face in {most} test faces, so there is nothing to tamper with.', fs.store.folder, 'use faces of at least 100 pixels')
     return tuple(np.stack(part) if i < 2 else list(part) for i, part in enumerate(zip(*found)))

@@ -19,15 +19,17 @@ from ..claims.names import display, display_view
 from ..faces.loading import FaceSet
 from ..sets.regions import extrinsic, pair_rows, regions
 from ..sets.partial import partial_faces
-from ..forgeries.photographs import PARTS
+from ..forgeries.manipulations import PARTS
 from ..sets.self_blending import BlendSet
 from ..measures.explain import attention_map, looking_at
 from ..measures.localisation import localisation
 from ..systems.lls import similarity_target
-from ..sets.views import face_store, faces, mask_source, part_rows
+from ..sets.stores import face_store, mask_source
+from ..sets.face_sets import faces, part_rows
 from .evidence import VALUES
 from .galleries import chosen, measures, share_inside
-from ..runs.runs import device, test_part
+from ..runs.runs import device
+from ..runs.testing import test_part
 
 # %% ../../nbs/90_evidence/localised.ipynb #910e6e38
 def with_masks(spec, # a run

@@ -10,8 +10,7 @@ from ..base.metrics import METRICS
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, targets
 from ..claims.targets import Target
-from ..runs.runs import make_spec
-from ..runs.specs import RunSpec
+from ..runs.specs import make_spec, RunSpec
 
 # %% ../../nbs/90_evidence/planning.ipynb #a6383dfd
 def needed(target:Target)->list[tuple]: # (method, setting, train, protocol, test)

@@ -30,7 +30,7 @@ from ..base.seeds import rng, seed_everything
 from ..faces.extraction import extract
 from ..corpora.lfw import fetch_lfw, photographs
 from ..faces.loading import FaceSet, FaceStore
-from ..faces.landmarks import has_marks, marks
+from ..faces.landmarks import has_landmarks, landmarks_of
 from ..corpora.reading import COLUMNS
 from ..faces.sampling import parse_sampling
 from ..corpora.splits import identity_split
@@ -38,7 +38,8 @@ from ..sets.regions import pair_rows
 from ..sets.self_blending import RealBlends
 from ..measures.intervals import interval, weighted_auc
 from ..sets.treatments import treated
-from ..sets.views import face_store, part_rows
+from ..sets.stores import face_store
+from ..sets.face_sets import part_rows
 from ..runs.provenance import code_fingerprint, surroundings
 from ..systems.bigarts import BiGArts
 from ..training.checkpoints import save_weights
@@ -95,7 +96,7 @@ GREY = 3. # levels between red and blue. not stated: chosen because scanned grey
 def usable(store:FaceStore)->np.ndarray: # bool, one a face
     "Coloured faces with landmarks."
     spread = np.array([np.abs(f[..., 0].astype(int)-f[..., 2]).mean() for f in store.faces])
-    return (spread>GREY)&has_marks(marks(store))
+    return (spread>GREY)&has_landmarks(landmarks_of(store))
 
 def cut_pictures(manifest:pd.DataFrame, # of `pictures`
                  side:int, out, workers:int=2)->FaceStore:

@@ -19,9 +19,9 @@ class Box(NamedTuple):
     x1:float
     y1:float
     @property
-    def width(self): return self.x1-self.x0
+    def width(self): return self.x1 - self.x0
     @property
-    def height(self): return self.y1-self.y0
+    def height(self): return self.y1 - self.y0
 
 # %% ../../nbs/20_faces/geometry.ipynb #cd3f5c32
 def area(box:Box # pixels
@@ -33,7 +33,7 @@ def area(box:Box # pixels
 def centre(box:Box # pixels
           )->tuple: # (x, y)
     "Centre of `box`."
-    return (box.x0+box.x1)/2, (box.y0+box.y1)/2
+    return (box.x0 + box.x1)/2, (box.y0 + box.y1)/2
 
 # %% ../../nbs/20_faces/geometry.ipynb #d890b0a8
 def iou(a:Box, # one box
@@ -41,7 +41,7 @@ def iou(a:Box, # one box
        )->float: # 0..1
     "Intersection over union of two boxes."
     both = area(Box(max(a.x0, b.x0), max(a.y0, b.y0), min(a.x1, b.x1), min(a.y1, b.y1)))
-    return both/max(area(a)+area(b)-both, 1e-9)
+    return both/max(area(a) + area(b) - both, 1e-9)
 
 # %% ../../nbs/20_faces/geometry.ipynb #cde27d88
 def landmark_box(points # [N, 2] x, y in pixels
@@ -55,9 +55,9 @@ def square(box:Box,      # a face
            margin=1.3    # side of the square over the longer side of the box
           )->Box:
     "The square around `box`'s centre, `margin` times its longer side."
-    if margin<=0: raise BadSetting(f'margin is {margin}', fix='use a positive number, for example 1.3')
+    if margin <= 0: raise BadSetting(f'The value of margin is {margin}.', fix='use a positive number, for example 1.3')
     (x, y), half = centre(box), max(box.width, box.height)*margin/2
-    return Box(x-half, y-half, x+half, y+half)
+    return Box(x - half, y - half, x + half, y + half)
 
 # %% ../../nbs/20_faces/geometry.ipynb #f9cf1ad7
 def snap(box:Box # a square, any floats
@@ -65,8 +65,8 @@ def snap(box:Box # a square, any floats
     "`box` on the pixel grid, still a square."
     side = max(int(round(max(box.width, box.height))), 1)
     x, y = centre(box)
-    x0, y0 = int(np.floor(x-side/2+.5)), int(np.floor(y-side/2+.5))
-    return Box(x0, y0, x0+side, y0+side)
+    x0, y0 = int(np.floor(x - side/2 + .5)), int(np.floor(y - side/2 + .5))
+    return Box(x0, y0, x0 + side, y0 + side)
 
 # %% ../../nbs/20_faces/geometry.ipynb #4d13ac64
 def _cut(image, # HxW or HxWxC
@@ -75,9 +75,10 @@ def _cut(image, # HxW or HxWxC
     "The pixels of `box`; what lies outside the image is mirrored."
     h, w = image.shape[:2]
     x0, y0, x1, y1 = map(int, box)
-    if x1<=0 or y1<=0 or x0>=w or y0>=h: raise BadSetting(f'the box {tuple(map(int, box))} lies outside the {w}x{h} image', fix='check the boxes of this video')
+    if x1 <= 0 or y1 <= 0 or x0 >= w or y0 >= h:
+        raise BadSetting(f'The box {tuple(map(int, box))} lies outside the {w}x{h} image.', fix='check the boxes of this video')
     part = image[max(y0, 0):y1, max(x0, 0):x1]
-    pads = max(-y0, 0), max(y1-h, 0), max(-x0, 0), max(x1-w, 0)
+    pads = max(-y0, 0), max(y1 - h, 0), max(-x0, 0), max(x1 - w, 0)
     return cv2.copyMakeBorder(part, *pads, cv2.BORDER_REFLECT) if any(pads) else part
 
 # %% ../../nbs/20_faces/geometry.ipynb #9c4aaf4a
@@ -87,8 +88,8 @@ def crop(image,     # uint8 HxWx3 (or HxW)
         ):          # uint8 side x side (x3)
     "The square `box` of `image`, resized to `side`. A box wholly outside the image is a `BadSetting`."
     part = _cut(np.ascontiguousarray(image), snap(Box(*box)))
-    how = cv2.INTER_AREA if part.shape[0]>side else cv2.INTER_LINEAR
-    return cv2.resize(part, (side, side), interpolation=how) if part.shape[0]!=side else part.copy()
+    how = cv2.INTER_AREA if part.shape[0] > side else cv2.INTER_LINEAR
+    return cv2.resize(part, (side, side), interpolation=how) if part.shape[0] != side else part.copy()
 
 # %% ../../nbs/20_faces/geometry.ipynb #96cb5a92
 def affine_to_crop(box,     # the square that was given to `crop`
@@ -97,11 +98,11 @@ def affine_to_crop(box,     # the square that was given to `crop`
     "Matrix that takes points of the frame to points of the crop."
     b = snap(Box(*box))
     s = side/b.width
-    return np.array([[s, 0, (.5-b.x0)*s-.5], [0, s, (.5-b.y0)*s-.5]])
+    return np.array([[s, 0, (.5 - b.x0)*s - .5], [0, s, (.5 - b.y0)*s - .5]])
 
 # %% ../../nbs/20_faces/geometry.ipynb #e6da4108
 def move(points, # [N, 2] x, y
          matrix  # [2, 3]
         ):       # float [N, 2]
     "`points` under an affine `matrix`."
-    return np.asarray(points, float)@matrix[:, :2].T+matrix[:, 2]
+    return np.asarray(points, float)@matrix[:, :2].T + matrix[:, 2]

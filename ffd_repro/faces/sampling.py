@@ -26,18 +26,20 @@ class Even(NamedTuple):
     most:int # frames of a video that has as many; a shorter one gives all it has
     def frames(self, n): # n: frames of the video
         "Numbers of the frames to take: distinct, rising, below `n`."
-        return np.linspace(0, n-1, min(self.most, n), dtype=int).tolist() if n>0 else []
+        return np.linspace(0, n - 1, min(self.most, n), dtype=int).tolist() if n > 0 else []
 
 # %% ../../nbs/20_faces/sampling.ipynb #3abacf20
 ALL = 10**6 # more frames than any video of these corpora has
 _tenth, _one = Sampling(10, ALL), Sampling(1, 1)
-_ldfnet = {'FF++': (Sampling(2, 50), Sampling(2, 16)), 'DFDC': (Sampling(2, 35), Sampling(10, 5)), 'Celeb-DF': (Sampling(2, 100), Sampling(2, 16)), # LDFnet IV-A
+_ldfnet = {'FF++': (Sampling(2, 50), Sampling(2, 16)), 'DFDC': (Sampling(2, 35), Sampling(10, 5)),
+           'Celeb-DF': (Sampling(2, 100), Sampling(2, 16)), # LDFnet IV-A
            'HFF': (_one, _one), 'LFW': (_one, _one), # a file is one face
            'DeepfakeBench': (Sampling(1, ALL), Sampling(1, ALL)), # its 32 frames of a video are a choice already made
            '': (_tenth, _tenth)} # LDFnet does not use the others; BiG-Arts 4.1: every tenth frame
 
 # %% ../../nbs/20_faces/sampling.ipynb #d6116185
-FAKES = {'DFD': 3068/363, 'Celeb-DF-v1': 795/408, 'DFDC-P': 4119/1131, 'UADFV': 1., 'DF-TIMIT': 1., 'WildDeepfake': 3509/3805} # fakes for one real video
+# fakes for one real video
+FAKES = {'DFD': 3068/363, 'Celeb-DF-v1': 795/408, 'DFDC-P': 4119/1131, 'UADFV': 1., 'DF-TIMIT': 1., 'WildDeepfake': 3509/3805}
 
 def even_out(fakes:float, # for one real video
              real:int     # frames of a real video, at least
@@ -49,18 +51,21 @@ def even_out(fakes:float, # for one real video
 # %% ../../nbs/20_faces/sampling.ipynb #01c101d0
 def _scaled(trained:tuple, real:int)->dict:
     "A scaled preset: `trained` for the corpora of the committed results, `real` frames of a real video for the others."
-    fixed = dict.fromkeys(('FF++', 'DFDC', 'Celeb-DF'), trained)|dict.fromkeys(('HFF', 'LFW'), (_one, _one))
-    return fixed|{c: even_out(f, real) for c, f in FAKES.items()}|{'': (Sampling(2, real), Sampling(2, real))}
+    fixed = dict.fromkeys(('FF++', 'DFDC', 'Celeb-DF'), trained) | dict.fromkeys(('HFF', 'LFW'), (_one, _one))
+    return fixed | {c: even_out(f, real) for c, f in FAKES.items()} | {'': (Sampling(2, real), Sampling(2, real))}
 
 SAMPLING = {'ldfnet': _ldfnet, 'small': _scaled((Sampling(2, 8), Sampling(2, 2)), 4), 'smoke': _scaled((Sampling(2, 4), Sampling(2, 1)), 2)}
 
 # %% ../../nbs/20_faces/sampling.ipynb #c92ddb89
 SAMPLING |= {
-    # LDA IV-A: faces are cropped in all frames, clips are of consecutive frames (Table X: 2 to 5). How many go into training: not stated; chosen because
-    # 32 from the start is common, and 8 of a fake hold a clip of 5 with its residuals and even out the four fakes of an FF++ original
+    # LDA IV-A: faces are cropped in all frames, clips are of consecutive frames (Table X: 2 to 5). How many go into training: not stated;
+    # chosen because 32 from the start is common, and 8 of a fake hold a clip of 5 with its residuals and even out the four fakes of an
+    # FF++ original
     'lda': {'HFF': (_one, _one), 'LFW': (_one, _one), '': (Sampling(1, 32), Sampling(1, 8))},
-    # LLS IV-A gives no number (E-LLS15). not stated: chosen because 32 spread frames are what the field's preprocessed sets hold; fewer of a fake, by the fakes of an original
-    'lls': {'FF++': (Even(32), Even(8)), 'Celeb-DF': (Even(32), Even(5)), 'DFD': (Even(32), Even(4)), 'HFF': (_one, _one), 'LFW': (_one, _one), '': (Even(32), Even(32))},
+    # LLS IV-A gives no number (E-LLS15). not stated: chosen because 32 spread frames are what the field's preprocessed sets hold; fewer
+    # of a fake, by the fakes of an original
+    'lls': {'FF++': (Even(32), Even(8)), 'Celeb-DF': (Even(32), Even(5)), 'DFD': (Even(32), Even(4)), 'HFF': (_one, _one),
+            'LFW': (_one, _one), '': (Even(32), Even(32))},
     # BiG-Arts 4.1: every tenth frame in testing. In training: not stated; chosen because the rule of its tests is the only one it gives
     'bigarts': {'HFF': (_one, _one), 'LFW': (_one, _one), '': (_tenth, _tenth)},
     # MC-LCR 4.1: 30 frames of a video, both labels. Which: not stated; chosen evenly because the first 30 would be a single second
@@ -71,7 +76,7 @@ def sampling_for(corpus:str, # a corpus; one that a preset does not name gets th
                  profile:str # 'paper' (or 'ldfnet'), 'small', 'smoke', or another preset
                 )->tuple:    # (Sampling of originals, Sampling of fakes)
     "The sampling of a profile."
-    table = lookup('sampling', 'ldfnet' if profile=='paper' else profile, SAMPLING)
+    table = lookup('sampling', 'ldfnet' if profile == 'paper' else profile, SAMPLING)
     return table.get(corpus, table[''])
 
 # %% ../../nbs/20_faces/sampling.ipynb #fabf5990
@@ -82,8 +87,10 @@ def _one_rule(text:str)->Sampling|Even:
     kind, _, numbers = text.partition(':')
     found = re.fullmatch(lookup('sampling', kind, RULES), numbers, re.A)
     given = {k: int(v) for k, v in found.groupdict().items() if v} if found else {}
-    if not given or min(given.values())<1: raise BadSetting(f'{text!r} is not a sampling', fix="write 'first:32', 'even:32', 'every:10' or 'every:2x16', with numbers of at least 1")
-    return Even(given['most']) if kind=='even' else Sampling(given.get('every', 1), given.get('most', ALL))
+    if not given or min(given.values()) < 1:
+        raise BadSetting(f'{text!r} is not a sampling.',
+                         fix="write 'first:32', 'even:32', 'every:10' or 'every:2x16', with numbers of at least 1")
+    return Even(given['most']) if kind == 'even' else Sampling(given.get('every', 1), given.get('most', ALL))
 
 # %% ../../nbs/20_faces/sampling.ipynb #a9462c9d
 def parse_sampling(text:str,          # a rule, 'rule/rule' for originals and fakes, or a name of SAMPLING
@@ -92,5 +99,5 @@ def parse_sampling(text:str,          # a rule, 'rule/rule' for originals and fa
     "The pair of rules that `text` writes; raises `BadSetting` or `UnknownName`."
     if ':' not in text and text not in RULES: return sampling_for(corpus, text)
     parts = text.split('/')
-    if len(parts)>2: raise BadSetting(f'{text!r} has {len(parts)} rules', fix='give one, or one for originals and one for fakes')
+    if len(parts) > 2: raise BadSetting(f'{text!r} has {len(parts)} rules.', fix='give one, or one for originals and one for fakes')
     return _one_rule(parts[0]), _one_rule(parts[-1])

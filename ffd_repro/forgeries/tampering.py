@@ -89,16 +89,20 @@ class Tampering(NamedTuple):
     moving:bool=False # lies in time, not in a frame
 
 tamperings = Registry('tampering')
-for t in (Tampering('blurred mouth', mouth_alpha, blurred, 'local defect'), Tampering('red pupil', pupil_alpha, painted, 'mismatched eyes'),
-          Tampering('distorted mouth', mouth_alpha, distorted, 'abnormal structure', True), Tampering('trembling mouth', mouth_alpha, trembling, 'jitter between frames', True, True)):
+for t in (Tampering('blurred mouth', mouth_alpha, blurred, 'local defect'),
+          Tampering('red pupil', pupil_alpha, painted, 'mismatched eyes'),
+          Tampering('distorted mouth', mouth_alpha, distorted, 'abnormal structure', bends=True),
+          Tampering('trembling mouth', mouth_alpha, trembling, 'jitter between frames', bends=True, moving=True)):
     tamperings.register(t)
 
 # %% ../../nbs/30_forgeries/tampering.ipynb #425dc685
 def _checked(frames, landmarks)->tuple:
     "Frames and one set of landmarks for each; raises `BadSetting`."
     frames, landmarks = np.asarray(frames), np.asarray(landmarks, float)
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3: raise BadSetting(f'Frames are uint8 [n, H, W, 3]; these are {frames.dtype} {frames.shape}.', fix='give a picture as pixels[None]')
-    if landmarks.shape not in ((68, 2), (len(frames), 68, 2)): raise BadSetting(f'Landmarks of shape {landmarks.shape} do not fit {len(frames)} frames.', fix='give [68, 2], or one set a frame')
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        raise BadSetting(f'Frames are uint8 [n, H, W, 3]; these are {frames.dtype} {frames.shape}.', fix='give a picture as pixels[None]')
+    if landmarks.shape not in ((68, 2), (len(frames), 68, 2)):
+        raise BadSetting(f'Landmarks of shape {landmarks.shape} do not fit {len(frames)} frames.', fix='give [68, 2], or one set a frame')
     if not np.isfinite(landmarks).all(): raise BadSetting('A landmark is no number.')
     return frames, np.broadcast_to(landmarks, (len(frames), 68, 2))
 
@@ -110,7 +114,8 @@ def tamper(name:str, # a key of `tamperings`
     "Damaged frames and where the damage lies; raises `UnknownName`, or `BadSetting` where the region is not in the picture."
     how, (frames, landmarks) = tamperings[name], _checked(frames, landmarks)
     alphas = [how.where(points, frame.shape) for points, frame in zip(landmarks, frames)]
-    if not all((a > 0).any() for a in alphas): raise BadSetting(f'The region of {name!r} lies outside the picture.', fix='give landmarks in pixels of these frames')
+    if not all((a > 0).any() for a in alphas):
+        raise BadSetting(f'The region of {name!r} lies outside the picture.', fix='give landmarks in pixels of these frames')
     done = [frame if (new := how.what(frame, a, *keys, t)) is frame else blend(frame, new, (a > 0).astype(np.float32) if how.bends else a)
             for t, (frame, a) in enumerate(zip(frames, alphas))]
     return np.stack(done), np.stack([a > 0 for a in alphas])

@@ -16,17 +16,15 @@ from pathlib import Path
 from fastcore.script import Param, call_parse
 from tqdm.auto import tqdm
 from ..base.metrics import show_value
-from ..base.views import parse_view
 from ..base.errors import FFDError, UnknownName, lookup
 from ..base.paths import cache, data_root, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, load, targets
 from ..base.warm import PYTHON, warm
-from ..drawn.plans import CORPORA as PLANNED, SIZES
-from ..drawn.standins import code as standin_code
-from ..sets.views import check_there, corpus_root, followers, store_name
+from ..sets.stores import check_there, corpus_root
 from .pages import page_path, template_path
 from .tables import cell_text, pivot, printed_here
+from ..runs.code import test_code, training_code
 from ..runs.runs import missing
 from ..evidence.evidence import read_rows
 from ..evidence.planning import plan
@@ -61,6 +59,8 @@ class Work:
         self.todo = {s.id: s for s in missing(plan(self.targets, profile))}
         self.workers = 1 if profile_of(profile).tiny else 2
         self.jobs = jobs_of(self.todo.values(), together=profile_of(profile).tiny)
+        self.job_of = {s.id: job for job, specs in self.jobs.items() for s in specs}
+        self.stores = {asked.key: asked for s in self.todo.values() for asked in (s.request(), *map(s.request, s.tests))}
         for job in self.jobs: Path(self.mark('run', job)).unlink(missing_ok=True)
         self.report = str(results(profile)/'report.md')
 
@@ -68,26 +68,31 @@ class Work:
     def log(self, step, name): return str(cache()/'logs'/self.profile/step/f'{name}.log')
     def page(self, key): return str(page_path(key, self.profile))
 
-    def corpora(self, view):
-        "The mark of the stand-in behind a view or a store; none when the corpus is real."
-        corpus = parse_view(view.split('@')[0]).corpus
+    def corpora(self, store):
+        "The mark of the stand-in behind a store; none when the corpus is real."
+        corpus = self.stores[store].view.corpus
         check_there(corpus, self.profile)
         return [] if corpus_root(corpus, self.profile, make=False)[1] == 'real' else [self.mark('corpus', corpus)]
 
-    def views(self, job):
-        "The stores that a job reads: one a corpus, quality and way of cutting, with or without followers."
-        return sorted({store_name(v, s.protocol, followers(d := detectors[s.method], s.setting), d.masks == 'official') for s in self.jobs[job] for v in (s.train, *s.tests)})
+    def reads(self, job):
+        "The stores that a job reads: one a corpus, quality and way of cropping, with or without followers."
+        return sorted({asked.key for s in self.jobs[job] for asked in (s.request(), *map(s.request, s.tests))})
+
+    def making(self, store):
+        "The line of python that makes a store."
+        asked = self.stores[store]
+        words = ', '.join(map(repr, (str(asked.view), self.profile, str(asked.protocol), asked.needs, asked.treatment)))
+        return f'from ffd_repro.sets.stores import Needs, Treatment, prepare, request; prepare(request({words}))'
 
     def command(self, job):
         "The command that makes the runs of a job."
-        s, settings = self.jobs[job][0], ','.join(s.setting for s in self.jobs[job])
-        protocol = f" --protocol '{s.protocol}'" if s.protocol else ''
-        return f"ffd_train {s.method} --setting {settings} --train '{s.train}' --tests '{','.join(s.tests)}' --profile {s.profile} --seed {s.seed}{protocol}"
+        s, settings, tests = self.jobs[job][0], ','.join(s.setting for s in self.jobs[job]), ','.join(map(str, self.jobs[job][0].tests))
+        protocol = f" --protocol '{s.protocol}'" if str(s.protocol) else ''
+        return f"ffd_train {s.method} --setting {settings} --train '{s.train}' --tests '{tests}' --profile {self.profile} --seed {s.seed}{protocol}"
 
     def waits(self, key):
         "The jobs whose runs a page needs and that are not there yet."
-        wanted = {s.id for s in plan([key], self.profile)}
-        return [job for job, specs in self.jobs.items() if wanted & {s.id for s in specs}]
+        return list(dict.fromkeys(self.job_of[s.id] for s in plan([key], self.profile) if s.id in self.job_of))
 
     def inputs(self, key):
         "What a page waits for: its template and its runs."
@@ -99,11 +104,11 @@ class Work:
         waits = {key: self.waits(key) for key in self.targets}
         tables = [key for key in self.targets if '/table-' in key and waits[key]] or self.targets
         return min(tables, key=lambda key: (any(m not in detectors for m, _ in targets[key].methods),
-                                            len({v for job in waits[key] for v in self.views(job)}), sum(len(self.jobs[job]) for job in waits[key])))
+                                            len({v for job in waits[key] for v in self.reads(job)}), sum(len(self.jobs[job]) for job in waits[key])))
 
     def remember(self):
         "Work out, before this process is forked, the fingerprints that every fork would work out again."
-        for name in {parse_view(v).corpus for s in self.todo.values() for v in (s.train, *s.tests)} & set(PLANNED): standin_code(name, SIZES[self.profile][name])
+        for s in self.todo.values(): training_code(s), [test_code(s, t) for t in s.tests]
 
 # %% ../../nbs/95_pages/batch.ipynb #1cf2435d
 class Told:

@@ -11,8 +11,9 @@ from ..base.errors import FFDError, MissingData, lookup
 from ..base.registry import detectors, load, targets
 from ..claims.names import CORPORA, display
 from ..claims.reported import reported
-from ..corpora.official import corpora, locate
-from ..drawn.standins import CORPORA as STAND_INS
+from ..corpora.reading import corpora
+from ..corpora.locations import locate
+from ..drawn.plans import STAND_INS
 
 # %% ../../nbs/95_pages/cli.ipynb #bb784242
 def list_detectors()->list[str]: # lines

@@ -8,53 +8,56 @@ __all__ = ['divisible', 'Parts', 'partial_faces', 'PartSet']
 # %% ../../nbs/40_sets/partial.ipynb #747bbd06
 from typing import NamedTuple
 import numpy as np
-import ffd_repro.drawn.drawn_landmarks  # the landmarks of stand-ins
 from ..base.errors import NoFace, lookup
 from ..faces.loading import FaceSet, FaceStore, normalise
-from ..faces.landmarks import has_marks, marks
+from ..faces.landmarks import has_landmarks, landmarks_of
 from .regions import pair_rows
-from ..forgeries.photographs import PARTS, Photograph, partial
+from ..forgeries.manipulations import PARTS, partial
+from ..forgeries.pictures import Photograph
 
 # %% ../../nbs/40_sets/partial.ipynb #279c612d
 def divisible(store:FaceStore, rows)->np.ndarray: # bool, one a row
     "Which rows are fakes with an original in the same frame and with landmarks."
     rows = np.asarray(rows, int)
-    return (store.manifest.label.to_numpy()[rows]==1)&(pair_rows(store)[rows]>=0)&has_marks(marks(store)[rows])
+    return (store.manifest.label.to_numpy()[rows] == 1)&(pair_rows(store)[rows] >= 0)&has_landmarks(landmarks_of(store)[rows])
 
 # %% ../../nbs/40_sets/partial.ipynb #cde38acf
 class Parts(NamedTuple):
     "Forgeries of one part of the face."
     images:np.ndarray # uint8 [n,S,S,3]
-    masks:np.ndarray  # uint8 [n,S,S], 0 exactly where the original is untouched
+    masks:np.ndarray  # uint8 [n,S,S], 0 exactly where the original is unchanged
     rows:np.ndarray   # int [n], of the whole fakes
     left_out:int      # rows that could not be taken apart
 
 def partial_faces(store:FaceStore, rows, # of fakes
-                  part:str               # of photographs.PARTS
+                  part:str               # of manipulations.PARTS
                  )->Parts:
     "A part of each fake in its original. No pair at all is a `NoFace`; single ones are left out and counted."
     lookup('part of the face', part, dict.fromkeys(PARTS))
     kept = np.asarray(rows, int)[divisible(store, rows)]
-    if not len(kept): raise NoFace(f'none of {len(rows)} faces is a fake with its original and landmarks', where=store.folder, fix='use a corpus that names its pairs, and sample originals and fakes at the same frames')
-    points, real = marks(store), pair_rows(store)[kept]
-    made = [partial(Photograph(np.asarray(store.faces[r]), np.array(points[f], float)), np.asarray(store.faces[f]), part) for f, r in zip(kept, real)]
-    return Parts(np.stack([m[0] for m in made]), np.stack([m[1] for m in made]), kept, len(rows)-len(kept))
+    if not len(kept):
+        raise NoFace(f'None of {len(rows)} faces is a fake with its original and landmarks.', where=store.folder,
+                     fix='use a corpus that names its pairs, and sample originals and fakes at the same frames')
+    points, real = landmarks_of(store), pair_rows(store)[kept]
+    original = lambda fake, row: Photograph(np.asarray(store.faces[row]), np.array(points[fake], float))
+    made = [partial(original(f, r), np.asarray(store.faces[f]), part) for f, r in zip(kept, real)]
+    return Parts(np.stack([m[0] for m in made]), np.stack([m[1] for m in made]), kept, len(rows) - len(kept))
 
 # %% ../../nbs/40_sets/partial.ipynb #c5cecf65
 class PartSet(FaceSet):
     "A `FaceSet` in which of every fake only a part is left. Fakes that cannot be taken apart are left out and counted in `left_out`."
     def __init__(self, store, rows=None, *args, # as of `FaceSet`
-                 part='mouth', # of photographs.PARTS
+                 part='mouth', # of manipulations.PARTS
                  **kwargs):
         rows = np.arange(len(store)) if rows is None else np.asarray(rows, np.int64)
         self.part = lookup('part of the face', part, dict.fromkeys(PARTS)) or part
-        known = (store.manifest.label.to_numpy()[rows]==0)|divisible(store, rows)
+        known = (store.manifest.label.to_numpy()[rows] == 0)|divisible(store, rows)
         self.left_out = int((~known).sum())
         super().__init__(store, rows[known], *args, **kwargs)
     def images(self, at, epoch=0): # at: positions in the set
         "Normalised float tensor [B, 3, S, S] of the faces at `at`."
         rows = self.rows[at]
-        x, fake = np.ascontiguousarray(self.store.faces[rows]), self.labels[at]==1
+        x, fake = np.ascontiguousarray(self.store.faces[rows]), self.labels[at] == 1
         if fake.any(): x[fake] = partial_faces(self.store, rows[fake], self.part).images
         for change in self.augment: x = change(x, self.seed, epoch, rows)
         return normalise(x, self.mean, self.std)
