@@ -117,9 +117,10 @@ class Told:
 
     def hear(self, line:str)->str: # the name of a job that has just ended, or ''
         "Take in one line."
-        if line.startswith(' '): self.block.append(line.strip())
-        elif self.block: self.describe(*self.block)
-        if not line.startswith(' '): self.block = [line.strip()] if re.match(r'(local)?rule |Error in rule ', line) else []
+        if line.startswith(' '): self.block += [line.strip()] * bool(self.block)
+        else:
+            if self.block: self.describe(*self.block)
+            self.block = [line.strip()] if re.match(r'(local)?rule |Error in rule ', line) else []
         if m := re.match(r'(\d+) of (\d+) steps', line): self.done, self.total = int(m[1]), int(m[2])
         if m := re.match(r'total +(\d+)$', line): self.total = int(m[1])
         m = re.match(r'Finished jobid: (\d+)', line)
@@ -155,20 +156,21 @@ def clock(seconds:float)->str: return f'{int(seconds)//60:02d}:{int(seconds)%60:
 def follow(lines, log, show, out=None # a stream; standard output when None
           )->list: # the logs of failed jobs
     "Tell what Snakemake does while it does it; `show` may add text to a finished step."
-    told, started, failures = Told(), time.time(), 0
-    with tqdm(desc='planning', total=1, unit='step', disable=not (out or sys.stdout).isatty(), file=out or sys.stdout,
+    told, started, failures, out = Told(), time.time(), 0, out or sys.stdout
+    with tqdm(desc='planning', total=1, unit='step', disable=not out.isatty(), file=out,
               bar_format='{desc} {bar:24} {n}/{total} steps, {elapsed} so far, {remaining} to go') as bar:
         for line in lines:
             log.write(line)
-            name, (bar.n, bar.total) = told.hear(line.rstrip('\n')), (told.done, told.total)
-            doing = ', '.join(told.names[j] for j in told.running)
-            bar.set_description((f'{len(told.failed)} failed; ' if told.failed else '') + doing[:70])
-            said = [f'[{told.done + 1}/{told.total} {clock(time.time() - started)}] {name}'] * bool(name and bar.disable)
-            said += [show(name)] if name and show(name) else []
+            name, bar.n, bar.total = told.hear(line.rstrip('\n')), told.done, told.total
+            failed = f'{len(told.failed)} failed; ' if told.failed else ''
+            doing = failed + (', '.join(told.names[j] for j in told.running) or 'planning')[:70]
+            if not bar.disable and f'{doing}: ' != bar.desc: bar.set_description(doing)
+            said = [f'[{told.done + 1}/{told.total} {clock(time.time() - started)}] {name}'] if name and bar.disable else []
+            said += [text] if name and (text := show(name)) else []
             said += [f'FAILED, see {shown(f)}' for f in told.failed[failures:]]
             failures = len(told.failed)
-            for text in said: bar.write(text, file=out or sys.stdout)
-            (out or sys.stdout).flush()
+            for text in said: bar.write(text, file=out)
+            if said: out.flush()
     return told.failed
 
 # %% ../../nbs/95_pages/batch.ipynb #060aba90
