@@ -1,7 +1,6 @@
 # corpus -> faces -> run -> page -> report, generated from the declared targets.
 # `make reproduce` and `ffd_reproduce` call it; alone: snakemake -j2 --config profile=smoke targets=ldfnet/table-3
 import os
-import shlex
 import sys
 from pathlib import Path
 from ffd_repro.base.warm import ADDRESS, PYTHON
@@ -28,12 +27,12 @@ rule faces:
     input: lambda w: work.corpora(w.store)
     output: touch(work.mark("faces", "{store}"))
     log: work.log("faces", "{store}")
+    params: command=lambda w: work.requests[w.store].command
     threads: work.workers
-    params: line=lambda w: shlex.quote(work.making(w.store))
-    shell: "{PY} -c {params.line} > '{log}' 2>&1"
+    shell: "{BIN}/{params.command} > '{log}' 2>&1"
 
 rule run:
-    input: lambda w: [work.mark("faces", store) for store in work.reads(w.run)]
+    input: lambda w: [work.mark("faces", store) for store in work.stores(w.run)]
     output: touch(work.mark("run", "{run}"))
     log: work.log("run", "{run}")
     params: command=lambda w: work.command(w.run)

@@ -84,6 +84,7 @@ def test_photographs_blend_whole(photographs):
 @pytest.fixture(scope='module')
 def pairs(tmp_path_factory):
     "Swaps with their originals, both cut with the box of the original."
+    pytest.importorskip('dlib', reason='dlib is not installed: pip install "ffd_repro[faces]"')
     table = pd.read_csv(FAKES/'manifest.csv')
     table = table[table.pair_with.fillna('').str.startswith('real_faces/')|table.pair_with.fillna('').str.startswith('dfl_pairs')]
     if not len(table): pytest.skip('no swaps with their originals')

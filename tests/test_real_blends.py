@@ -1,67 +1,121 @@
-"""BiG-Arts learnt from photographs and judged on real swaps, where such pictures are at hand (they are no part of this repository)."""
+"""A net that learnt from photographs alone, tested on real swaps, where such pictures are at hand (they are no part of this repository)."""
 import os
 from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ffd_repro.base.errors import BadSetting
+from ffd_repro.base.errors import BadFile
 from ffd_repro.base.paths import digest
 from ffd_repro.base.registry import load
-from ffd_repro.faces.landmarks import has_landmarks, landmarks_of
-from ffd_repro.reproduce import real_blends as rb
+from ffd_repro.corpora.pairs import pair_of, pair_table
+from ffd_repro.corpora.reading import read_corpus
+from ffd_repro.corpora.splits import check_disjoint
+from ffd_repro.faces.loading import FaceStore
+from ffd_repro.measures.intervals import bootstrap, in_order, interval
+from ffd_repro.runs.runs import ffd_train, read_predictions, read_record, record_path, status
+from ffd_repro.runs.specs import make_spec
+from ffd_repro.sets.self_blending import coloured
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 PHOTOS, FAKES = DATA/'real_faces', DATA/'fake_faces'
-pytestmark = pytest.mark.skipif(not (PHOTOS/'manifest.csv').exists(), reason='no real photographs: set FFD_TEST_DATA to the folder that holds real_faces/ and fake_faces/')
+needs_photos = pytest.mark.skipif(not (PHOTOS/'manifest.csv').exists(), reason='no real photographs: set FFD_TEST_DATA to the folder that holds real_faces/ and fake_faces/')
+TESTED = 'pairs|jpeg=90'
 load('systems')
 
-@pytest.fixture(scope='module')
-def pairs():
-    pytest.importorskip('dlib', reason='dlib is not installed: pip install "ffd_repro[faces]"')
-    return rb.pair_table(FAKES/'manifest.csv', PHOTOS)
+def needs_dlib():
+    for name in ('dlib', 'face_recognition_models'): pytest.importorskip(name, reason='dlib is not installed: pip install "ffd_repro[faces]"')
 
-@pytest.fixture(scope='module')
-def few(tmp_path_factory, pairs):
-    "A folder of forty photographs, links to which would be refused: a table of them beside them."
-    table = pd.read_csv(PHOTOS/'manifest.csv')
-    some = pd.concat([table[table.kind.str.contains('CelebA')].iloc[::6].head(36), table[table.kind.str.contains('gray|grayscale')].head(4)])
-    folder = tmp_path_factory.mktemp('photographs')
-    for file, person in zip(some.file, some.identity):
-        (folder/person).mkdir(exist_ok=True)
-        (folder/person/Path(file).name).write_bytes((PHOTOS/file).read_bytes())
-    return folder
+def table_of_pairs():
+    "The table of the forgeries that are here, with whole paths."
+    table = pd.read_csv(FAKES/'manifest.csv', dtype=str, keep_default_na=False)
+    place = lambda file: next((str(f) for f in (FAKES/file, PHOTOS/file, DATA/file) if file and f.is_file()), '')
+    return table.assign(file=table.file.map(place), pair_with=table.pair_with.map(place))
 
-def test_pairs_are_those_of_the_manifest(pairs):
-    table = pd.read_csv(FAKES/'manifest.csv')
-    assert len(pairs)==table.pair_with.notna().sum() and pairs.persona.nunique()>=10
-    assert all(f.is_file() for f in (*pairs.fake, *pairs.real))
+def put(photographs, table):
+    "Copies of photographs, a folder a person."
+    for file, person in zip(table.file, table.identity):
+        (photographs/person).mkdir(parents=True, exist_ok=True)
+        (photographs/person/Path(file).name).write_bytes((PHOTOS/file).read_bytes())
 
-def test_nothing_is_learnt_from_what_is_tested(pairs):
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    "FFD_DATA with an empty folder `pairs`; an own cache and own results."
+    for name in ('cache', 'results', 'data'): monkeypatch.setenv(f'FFD_{name.upper()}', str(tmp_path/name))
+    (tmp_path/'data'/'pairs').mkdir(parents=True)
+    return tmp_path/'data'/'pairs'
+
+@pytest.fixture
+def few(place):
+    "Three pairs; forty photographs, four of them grey, and one more that is an original of the pairs under another name."
+    needs_dlib()
+    pairs, table = table_of_pairs(), pd.read_csv(PHOTOS/'manifest.csv')
+    pairs = pairs[pairs.pair_with != ''].head(3)
+    pairs.to_csv(place/'pairs.csv', index=False)
+    colour, grey = table[table.kind.str.contains('CelebA')].iloc[::6].head(36), table[table.kind.str.contains('gray|grayscale')].head(4)
+    put(place/'photographs', pd.concat([colour, grey]))
+    (place/'photographs'/'somebody').mkdir()
+    (place/'photographs'/'somebody'/'x.jpg').write_bytes(Path(pairs.pair_with.iloc[0]).read_bytes())
+    return place
+
+def train(**other): ffd_train('bigarts', **(dict(setting='real_blends', train='photographs', tests=TESTED, profile='smoke') | other))
+
+@needs_photos
+def test_pairs_are_those_of_the_table(place):
+    table = table_of_pairs()
+    table.to_csv(place/'pairs.csv', index=False)
+    m = read_corpus('pairs', place)
+    assert len(m) == 2*(table.pair_with != '').sum() and len({pair_of(v).persona for v in m.video}) >= 10
+    assert all(Path(p).is_file() for p in m.path)
+    assert not any(Path(p).stem in v for p, v in zip(m.path, m.video))
+
+@needs_photos
+def test_nothing_is_learnt_from_what_is_tested(place):
     "Whatever its name: the originals of the pairs lie among the photographs."
-    learnt, tested = rb.to_learn_from(PHOTOS, pairs), {digest(Path(p)) for p in pairs.real}
-    assert not tested & {digest(Path(p)) for p in learnt.path} and len(learnt)<len(pd.read_csv(PHOTOS/'manifest.csv'))
-    assert not set(learnt.target[learnt.split=='train']) & set(learnt.target[learnt.split=='val'])
+    table_of_pairs().to_csv(place/'pairs.csv', index=False)
+    (place/'photographs').symlink_to(PHOTOS)
+    learnt, tested = read_corpus('photographs', place), {digest(Path(p)) for p in pair_table(place).real}
+    assert not tested & {digest(Path(p)) for p in learnt.path} and len(learnt) < len(pd.read_csv(PHOTOS/'manifest.csv'))
+    assert set(learnt.split) == {'train', 'val'}
+    check_disjoint(learnt)
 
-def test_one_command(few, pairs, tmp_path, monkeypatch, capsys):
-    "From photographs to scores in one call; a second call repeats nothing; what is written names no file."
-    monkeypatch.setenv('FFD_CACHE', str(tmp_path/'cache')); monkeypatch.setenv('FFD_RESULTS', str(tmp_path/'results')); monkeypatch.delenv('FFD_DATA', raising=False)
-    pairs.head(3).to_csv(tmp_path/'pairs.csv', index=False)
-    rb.ffd_real_blends(str(few), pairs=str(tmp_path/'pairs.csv'), profile='smoke', seeds='7', workers=1)
-    said = capsys.readouterr().out
-    assert 'real swaps (real)' in said and '(stand-in)' in said and 'in order' in said
-    scores, record = rb.read_scores('smoke')
-    real = scores[scores.test=='real swaps']
-    assert real.groupby('pair').label.apply(list).map(lambda l: l==[0, 1]).all() and real.score.between(0, 1).all()
-    facts = next(f for f in record['trainings'] if f['test']=='real swaps')
-    assert facts['photographs']==40 and facts['faces']<=36*.9 # grey ones are not learnt from
-    text = (rb.kept_in('smoke')/rb.SCORES).read_text()+(rb.kept_in('smoke')/rb.RECORD).read_text()
-    assert str(DATA) not in text and str(tmp_path) not in text and '.png' not in text and '.jpg' not in text
-    rb.ffd_real_blends(str(few), pairs=str(tmp_path/'pairs.csv'), profile='smoke', seeds='7', workers=1)
-    pd.testing.assert_frame_equal(scores, rb.read_scores('smoke')[0])
+@needs_photos
+def test_from_photographs_to_scores(few, tmp_path, capsys):
+    "One call; a second one repeats nothing; what is written names no file."
+    train()
+    spec = make_spec('bigarts', 'real_blends', 'photographs', (TESTED,), 'smoke', 7)
+    record, said = read_record(spec), read_predictions(spec)
+    assert status(spec) == 'ok' and record['asked']['data'] == 'real' and record['asked']['recipe']['augment'] == 'flip+jpeg'
+    learnt = next(d for d in record['data'] if d['view'] == 'photographs')
+    assert learnt['faces'] + learnt['skipped'] == 40 # who is tested is not among them
+    store = FaceStore(next((tmp_path/'cache'/'faces'/'smoke').glob('photographs-*/meta.json')).parent)
+    assert 0 < (~coloured(store, np.arange(len(store)))).sum() <= 4 # grey ones are there, and not learnt from (sets.self_blending)
+    pairs = said.video.map(lambda v: pair_of(v).number)
+    assert said.groupby(pairs).label.apply(sorted).map(lambda l: l == [0, 1]).all() and said.score.between(0, 1).all()
+    assert in_order(pairs, said.label, said.score)[1] == pairs.nunique() == 3
+    low, high = interval(bootstrap({7: said}, 'AUC', n=50, groups={v: pair_of(v).number for v in said.video}))
+    assert 0 <= low <= high <= 1
+    text = ''.join(f.read_text() for f in record_path(spec).parent.iterdir())
+    assert not any(word in text for word in (str(DATA), str(tmp_path), '.png', '.jpg'))
+    train()
+    assert read_record(spec) == record
+    assert str(DATA) not in capsys.readouterr().out
 
-def test_grey_alone_cannot_be_learnt_from(pairs, tmp_path):
+@needs_photos
+def test_a_bad_table_leaves_nothing_behind(few, tmp_path):
+    for text, why in (('fake,real\n', 'no column persona'), ('fake,real,persona\nb.png,z.png,x\n', 'not there: z.png'), ('fake,real,persona\nb.png,,x\n', 'no fake')):
+        (few/'pairs.csv').write_text(text)
+        with pytest.raises(SystemExit, match=why): train()
+        assert not list((tmp_path/'results').rglob('*.*'))
+
+@needs_photos
+def test_grey_alone_cannot_be_learnt_from(place):
+    needs_dlib()
     table = pd.read_csv(PHOTOS/'manifest.csv')
-    grey = table[table.kind.str.contains('grayscale')].head(6)
-    store = rb.cut_pictures(rb.pictures([PHOTOS/f for f in grey.file], grey.identity), 64, tmp_path/'grey', 1)
-    assert len(store) and not rb.usable(store).any() and has_landmarks(landmarks_of(store)).any()
-    with pytest.raises(BadSetting, match='0 faces to learn from'): rb.sets(store, np.flatnonzero(rb.usable(store)), [], 10)
+    put(place/'photographs', table[table.kind.str.contains('grayscale')].head(12))
+    with pytest.raises(SystemExit, match='no coloured real faces'): train(tests='photographs')
+
+def test_a_pair_needs_both_pictures(place):
+    (place/'pairs.csv').write_text('fake,real,persona\nb.png,a.png,x\n')
+    (place/'a.png').write_bytes(b'-')
+    with pytest.raises(BadFile, match='not there: b.png'): read_corpus('pairs', place)
+    with pytest.raises(SystemExit, match='not there: b.png'): ffd_train('xception', train='pairs', profile='smoke')

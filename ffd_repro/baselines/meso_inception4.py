@@ -8,9 +8,9 @@ __all__ = ['RECIPES', 'meso_inception4', 'DilatedInception', 'MesoInception4']
 # %% ../../nbs/70_baselines/meso_inception4.ipynb #943de19f
 import torch
 from torch import nn
-from torch.nn import functional as F
 from ..base.contracts import Prediction, Recipe
 from ..base.errors import BadSetting
+from ..base.nets import Net
 from ..base.registry import Detector, detectors
 
 # %% ../../nbs/70_baselines/meso_inception4.ipynb #ec2af59a
@@ -27,8 +27,10 @@ class DilatedInception(nn.Module):
         return torch.cat([path(x) for path in self.paths], 1)
 
 # %% ../../nbs/70_baselines/meso_inception4.ipynb #8cdeaa3a
-class MesoInception4(nn.Module):
+class MesoInception4(Net):
     "MesoInception-4 (Afchar et al. 2018); raises `BadSetting` below 32 pixels."
+    stages = dict(last='fourth')
+
     def __init__(self, side:int=256): # pixels
         super().__init__()
         if side < 32: raise BadSetting(f'MesoInception-4 pools by 32; {side} pixels are too few.', fix='use at least 32')
@@ -41,7 +43,8 @@ class MesoInception4(nn.Module):
         self.hidden, self.head = nn.Linear(16*(side//32)**2, 16), nn.Linear(16, 2)
 
     def forward(self, images): # float [B, 3, side, side]
-        if images.shape[-1]//32 != self.side//32: raise BadSetting(f'This net was built for {self.side} pixels, the faces have {images.shape[-1]}.')
+        if images.shape[-1]//32 != self.side//32:
+            raise BadSetting(f'This net was built for {self.side} pixels, the faces have {images.shape[-1]}.')
         x = self.pool2(self.norm1(self.first(images)))
         x = self.pool2(self.norm2(self.second(x)))
         x = self.pool2(self.norm3(self.relu(self.third(x))))
@@ -51,12 +54,13 @@ class MesoInception4(nn.Module):
 
 # %% ../../nbs/70_baselines/meso_inception4.ipynb #5bc52d5a
 RECIPES = dict(
-    paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'), # LDFnet IV-B2; for the baselines not stated: chosen because no other is given
+    # LDFnet IV-B2; for the baselines not stated: chosen because no other is given
+    paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'),
     small=Recipe(epochs=2, batch=16, lr=1e-3, schedule='cosine'), # not stated: chosen because it equals LDFnet's small recipe
     smoke=Recipe(epochs=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 meso_inception4 = detectors.register(Detector(
-    name='meso_inception4', build=lambda setting, side, tiny: MesoInception4(side), side=256,
+    name='meso_inception4', build=lambda setting, side, tiny: MesoInception4(side), side=256, display='MesoInception-4',
     paper='Afchar et al. 2018', source='the paper and the facts of the common PyTorch version (shared batch norm)',
     mean=(.5, .5, .5), std=(.5, .5, .5), # of the common PyTorch version
-    recipes=RECIPES, printed=dict(params=(28.52e3, .001), MACs=(60.18e6, .001)), attention='fourth')) # LDFnet Table I
+    recipes=RECIPES, printed=dict(params=(28.52e3, .001), MACs=(60.18e6, .001)))) # LDFnet Table I

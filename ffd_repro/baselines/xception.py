@@ -6,16 +6,17 @@
 __all__ = ['RECIPES', 'xception', 'Xception']
 
 # %% ../../nbs/70_baselines/xception.ipynb #78ee7d4f
-import torch
-from torch import nn
 from ..base.contracts import Prediction, Recipe
+from ..base.nets import Net
 from ..base.registry import Detector, detectors
-from ..layers.backbones import xception_net
+from ..layers.backbones import xception_net, xception_stages
 
 # %% ../../nbs/70_baselines/xception.ipynb #288f82fb
-class Xception(nn.Module):
+class Xception(Net):
     "timm's legacy_xception with two classes (Chollet, CVPR 2017); raises `BadSetting` below 32 pixels."
-    def __init__(self, side:int=256, tiny:bool=False, pretrained:bool=False): # pretrained: ImageNet weights; LDFnet IV-C1 trains from scratch
+    stages = xception_stages()
+
+    def __init__(self, side:int=256, tiny:bool=False, pretrained:bool=False): # ImageNet weights; LDFnet IV-C1 trains from scratch
         super().__init__()
         self.net = xception_net(side, tiny, num_classes=2, pretrained=pretrained)
 
@@ -26,13 +27,16 @@ class Xception(nn.Module):
 
 # %% ../../nbs/70_baselines/xception.ipynb #7e52ed58
 RECIPES = dict(
-    paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'), # LDFnet IV-B2; that it holds for the baselines is not stated: chosen because no other is given
-    small=Recipe(epochs=4, batch=16, lr=5e-4, schedule='cosine', channels_last=True), # not stated: chosen because two epochs, as LDFnet has, teach it nothing
+    # LDFnet IV-B2; for the baselines not stated: chosen because no other is given
+    paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'),
+    # not stated: chosen because two epochs, as LDFnet has, teach it nothing
+    small=Recipe(epochs=4, batch=16, lr=5e-4, schedule='cosine', channels_last=True),
     smoke=Recipe(epochs=1, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 # %% ../../nbs/70_baselines/xception.ipynb #21397d3e
 xception = detectors.register(Detector(
-    name='xception', build=lambda setting, side, tiny: Xception(side, tiny), side=256,
+    name='xception', build=lambda setting, side, tiny, pretrained=False: Xception(side, tiny, pretrained), side=256,
+    display='Xception', pretrained='ImageNet',
     paper='Chollet 2017; Roessler et al. 2019', source='timm legacy_xception',
     mean=(.5, .5, .5), std=(.5, .5, .5), # FaceForensics++'s published code
-    recipes=RECIPES, printed=dict(params=(20.81e6, .001), MACs=(6.00e9, .001)), attention='net.conv4')) # LDFnet Table I
+    recipes=RECIPES, printed=dict(params=(20.81e6, .001), MACs=(6.00e9, .001)))) # LDFnet Table I

@@ -46,7 +46,8 @@ def locate(name:str,    # a corpus
                                 cache()/'photographs'/corpus.folders[0]/'MADE.json') if m.exists()]
     if found: return location(found[0])
     stand_in = f'build the stand-in with `ffd_corpus {name} --profile {profile}`'
-    make = {'LFW': '`ffd_photographs` makes it', 'folder': '', 'manifest': ''}.get(name, stand_in)
+    own = dict.fromkeys(('folder', 'manifest', 'pairs', 'photographs'), '') # a user's own
+    make = {'LFW': '`ffd_photographs` makes it', **own}.get(name, stand_in)
     raise MissingData(f'{name} is not on this machine, nor a stand-in for it.', where=data or 'FFD_DATA is not set',
                       fix=f"{make+', or ' if make else ''}set FFD_DATA to the folder that holds {corpus.folders[0]}")
 

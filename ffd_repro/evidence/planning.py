@@ -6,7 +6,7 @@
 __all__ = ['needed', 'plan']
 
 # %% ../../nbs/90_evidence/planning.ipynb #0ec0054e
-from ..base.metrics import METRICS
+from ..base.metrics import SOURCES, metric_of
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, targets
 from ..claims.targets import Target
@@ -15,7 +15,7 @@ from ..runs.specs import make_spec, RunSpec
 # %% ../../nbs/90_evidence/planning.ipynb #a6383dfd
 def needed(target:Target)->list[tuple]: # (method, setting, train, protocol, test)
     "The combinations of a target that can be trained, under each of its conditions."
-    trained = any(METRICS[m].unit == 'fraction' for m in target.metrics)
+    trained = any(SOURCES[metric_of(m).source].trained for m in target.metrics)
     asked = [(m, *target.asked(s, c), c) for m, s in target.methods if trained and m in detectors for c in target.swept or ('',)]
     return [(m, s, tr, p, target.test_of(te, c)) for m, s, p, c in asked if s in detectors[m].settings for tr, te in target.views]
 
@@ -26,4 +26,5 @@ def plan(keys, # names of targets
     tests = {}
     for key in keys:
         for *asked, te in needed(targets[key]): tests.setdefault(tuple(asked), {})[te] = None
-    return [make_spec(m, s, tr, tuple(sorted(te)), profile, seed, p) for (m, s, tr, p), te in sorted(tests.items()) for seed in profile_of(profile).seeds]
+    return [make_spec(m, s, tr, tuple(sorted(te)), profile, seed, p) for (m, s, tr, p), te in sorted(tests.items())
+        for seed in profile_of(profile).seeds]

@@ -15,9 +15,11 @@ JOINS = dict(sum=lambda x, c, s: x*(c + s), max=lambda x, c, s: torch.maximum(x*
 
 class SCSE(nn.Module):
     "Concurrent spatial and channel squeeze and excitation (Roy et al. 2018); raises `BadSetting` or `UnknownName`."
-    def __init__(self, channels:int, ratio:int=16, join:str='sum'): # ratio, join: not stated by BiG-Arts: chosen because of the reasons above
+    # ratio, join: not stated by BiG-Arts: chosen because of the reasons above
+    def __init__(self, channels:int, ratio:int=16, join:str='sum'):
         super().__init__()
-        if channels < 1 or ratio < 1: raise BadSetting(f'SCSE cannot gate {channels} channels with ratio {ratio}.', fix='both are at least 1')
+        if channels < 1 or ratio < 1:
+            raise BadSetting(f'SCSE cannot gate {channels} channels with ratio {ratio}.', fix='both are at least 1')
         wide = max(channels//ratio, 1) # one number at least, where the ratio is larger than the channels
         self.mean, self.join = nn.AdaptiveAvgPool2d(1), lookup('join of SCSE', join, JOINS)
         self.channels = nn.Sequential(nn.Linear(channels, wide), nn.ReLU(), nn.Linear(wide, channels), nn.Sigmoid())
@@ -41,5 +43,6 @@ def scse_by_hand(x, # [B, C, H, W]
         hidden = (first.weight @ torch.stack([m.mean() for m in image]) + first.bias).clamp_min(0)
         for k, m in enumerate(image): by_channel[b, k] = m/(1 + torch.exp(-(second.weight[k] @ hidden + second.bias[k])))
         for i in range(x.shape[2]):
-            for j in range(x.shape[3]): by_place[b, :, i, j] = image[:, i, j]/(1 + torch.exp(-(place.weight.flatten() @ image[:, i, j] + place.bias)))
+            for j in range(x.shape[3]):
+                by_place[b, :, i, j] = image[:, i, j]/(1 + torch.exp(-(place.weight.flatten() @ image[:, i, j] + place.bias)))
     return by_channel, by_place

@@ -16,7 +16,8 @@ WEIGHTS = .299, .587, .114 # ITU-R BT.601; not stated: chosen because it is what
 def grey(images # [B, 3, H, W], RGB
         ): # [B, 1, H, W], in the unit of the images
     "The brightness of every pixel; raises `BadSetting` unless there are three colours."
-    if images.ndim != 4 or images.shape[1] != 3: raise BadSetting(f'Images are {list(images.shape)}, not [B, 3, H, W].', 'layers.spectral.grey')
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise BadSetting(f'Images are {list(images.shape)}, not [B, 3, H, W].', 'layers.spectral.grey')
     return (images*images.new_tensor(WEIGHTS).view(3, 1, 1)).sum(1, keepdim=True)
 
 # %% ../../nbs/55_layers/spectral.ipynb #cf7487c8
@@ -25,7 +26,9 @@ def patches(x, # [B, C, H, W]
            ): # [B, N, C, P, P], N = H/P * W/P in reading order
     "Non-overlapping squares; raises `BadSetting` where they do not fill the image."
     h, w = x.shape[2:]
-    if size < 1 or h % size or w % size or not h*w: raise BadSetting(f'An image of {h}x{w} pixels cannot be cut into patches of {size}x{size}.', 'layers.spectral.patches', f'give the faces a side that is a multiple of {size}')
+    if size < 1 or h % size or w % size or not h*w:
+        raise BadSetting(f'An image of {h}x{w} pixels cannot be cut into patches of {size}x{size}.', 'layers.spectral.patches',
+                         f'give the faces a side that is a multiple of {size}')
     return x.unflatten(3, (-1, size)).unflatten(2, (-1, size)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
 
 # %% ../../nbs/55_layers/spectral.ipynb #13527fc3

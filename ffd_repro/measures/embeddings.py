@@ -16,7 +16,9 @@ def checked(features, # [N, D], array or tensor
     "Features as numbers; raises `BadSetting` for another form, for what is no number, and where something belongs to other faces."
     x = np.asarray(features, float)
     if x.ndim != 2 or len(x) < 3: raise BadSetting(f'Features have the shape [N, D] with at least three faces, not {list(x.shape)}.')
-    if not np.isfinite(x).all(): raise BadSetting(f'The features of {(~np.isfinite(x)).any(1).sum()} of {len(x)} faces are no numbers.', fix='train the detector again: it has diverged')
+    if not np.isfinite(x).all():
+        raise BadSetting(f'The features of {(~np.isfinite(x)).any(1).sum()} of {len(x)} faces are no numbers.',
+            fix='train the detector again: it has diverged')
     for n in names:
         if len(n) != len(x): raise BadSetting(f'{len(x)} features, but {len(n)} names of classes or videos.', fix='give one a face')
     return x
@@ -39,7 +41,9 @@ def tsne(features, # [N, D]
     "The t-SNE of some features, by scikit-learn; raises `BadSetting` for a perplexity that so few faces cannot have."
     x = checked(features)
     perplexity = min(PERPLEXITY, (len(x) - 1)/3) if perplexity is None else perplexity
-    if not 1 <= perplexity < len(x): raise BadSetting(f'A perplexity of {perplexity:g} needs more than {len(x)} faces.', fix='use a perplexity of at most a third of the faces')
+    if not 1 <= perplexity < len(x):
+        raise BadSetting(f'A perplexity of {perplexity:g} needs more than {len(x)} faces.',
+            fix='use a perplexity of at most a third of the faces')
     if not distances(x).any(): return np.zeros((len(x), 2))
     return need('sklearn.manifold').TSNE(2, perplexity=perplexity, init='pca', random_state=seed, n_jobs=1).fit_transform(x).astype(float)
 
@@ -73,7 +77,9 @@ def knn_purity(features, # [N, D]
     "The share of each face's `k` nearest neighbours that are of its class; raises `BadSetting` where one has fewer neighbours."
     x, classes = checked(features, classes, *(() if videos is None else (videos,))), np.asarray(classes)
     may = _others(videos, len(x))
-    if not 1 <= k <= may.sum(1).min(): raise BadSetting(f'There are no {k} neighbours: a face has only {may.sum(1).min()} of other videos.', fix='use a smaller k or a larger test part')
+    if not 1 <= k <= may.sum(1).min():
+        raise BadSetting(f'There are no {k} neighbours: a face has only {may.sum(1).min()} of other videos.',
+            fix='use a smaller k or a larger test part')
     d, same = np.where(may, distances(x), np.inf), classes[:, None] == classes
     last = np.sort(d, 1)[:, k - 1:k]
     nearer, tied = d < last - 1e-12, np.abs(np.where(may, d, -np.inf) - last) <= 1e-12
@@ -84,11 +90,13 @@ def relative_distance(features, # [N, D]
                       kinds, # [N]: 'real' and names of manipulations
                       of:str='NT'
                      )->np.ndarray: # [faces of `of`], NaN where no other fake is away from the real ones
-    "How far each face of a manipulation is from the mean real face, over the mean of the other manipulations; raises `BadSetting` where one of the three is missing."
+    "How far each face of a manipulation is from the mean real face, over that of the others; raises `BadSetting` without one of the three."
     x, kinds = checked(features, kinds), np.asarray(kinds)
     groups = dict(real=kinds == 'real', this=kinds == of, others=(kinds != 'real') & (kinds != of))
     for name, has in groups.items():
-        if not has.any(): raise BadSetting(f'Among {len(x)} faces there is none of the group {name!r} ({of} is compared with the other manipulations).', fix='use a view with real faces and several manipulations')
+        if not has.any():
+            raise BadSetting(f'Among {len(x)} faces there is none of the group {name!r} ({of} is compared with the other manipulations).',
+                fix='use a view with real faces and several manipulations')
     away = np.linalg.norm(x - x[groups['real']].mean(0), axis=1)
     rest = away[groups['others']].mean()
     return away[groups['this']]/rest if rest > 1e-12 else np.full(groups['this'].sum(), np.nan)

@@ -24,8 +24,11 @@ def checked(labels, # 0 real, 1 fake
     labels, scores = np.asarray(labels), np.asarray(scores, float)
     if labels.shape != scores.shape or labels.ndim != 1: raise BadSetting(f'{labels.shape} labels do not match {scores.shape} scores.')
     if not np.isin(labels, (0, 1)).all(): raise BadSetting(f'Labels are 0 (real) and 1 (fake); found {sorted(set(labels.tolist()))[:5]}.')
-    if not np.isfinite(scores).all(): raise BadSetting(f'{(~np.isfinite(scores)).sum()} of {len(scores)} scores are no numbers.', fix='train the detector again: its outputs have diverged')
-    if len(scores) and (scores.min() < 0 or scores.max() > 1): raise BadSetting('Scores are P(fake), between 0 and 1; these look like logits.', fix='pass them through a softmax')
+    if not np.isfinite(scores).all():
+        raise BadSetting(f'{(~np.isfinite(scores)).sum()} of {len(scores)} scores are no numbers.',
+            fix='train the detector again: its outputs have diverged')
+    if len(scores) and (scores.min() < 0 or scores.max() > 1):
+        raise BadSetting('Scores are P(fake), between 0 and 1; these look like logits.', fix='pass them through a softmax')
     return labels.astype(int), scores
 
 # %% ../../nbs/50_measures/scores.ipynb #9fce5e6d
@@ -103,10 +106,12 @@ def check_predictions(predictions:pd.DataFrame # with `PREDICTIONS`
     if absent: raise BadSetting(f'The predictions lack the columns {absent}.', fix=f'give {PREDICTIONS}')
     checked(predictions.label, predictions.score)
     twice = predictions[predictions.duplicated(['test', 'video', 'frame'])]
-    if len(twice): raise BadSetting(f'Frame {twice.frame.iloc[0]} of this video occurs more than once.', twice.video.iloc[0],
-                                    'name videos in full (FF++/c23/Deepfakes/000_003): a folder name is shared by several manipulations')
+    if len(twice):
+        raise BadSetting(f'Frame {twice.frame.iloc[0]} of this video occurs more than once.', twice.video.iloc[0],
+            'name videos in full (FF++/c23/Deepfakes/000_003): a folder name is shared by several manipulations')
     mixed = predictions.groupby(['test', 'video']).label.nunique().loc[lambda n: n > 1]
-    if len(mixed): raise BadSetting('One video is labelled both real and fake.', mixed.index[0][1], 'name the real and the fake video differently')
+    if len(mixed):
+        raise BadSetting('One video is labelled both real and fake.', mixed.index[0][1], 'name the real and the fake video differently')
     return predictions
 
 # %% ../../nbs/50_measures/scores.ipynb #6a5fc450
@@ -132,4 +137,5 @@ def score_table(predictions:pd.DataFrame, # of frames, with `PREDICTIONS`
     "One row per test set and metric; `n` counts the frames or videos."
     units = lookup('level', level, LEVELS)(predictions)
     rows = [(test, level, m, *try_score(m, u.label, u.score), len(u)) for test, u in units.groupby('test', sort=True) for m in metrics]
-    return pd.DataFrame(rows, columns=['test', 'level', 'metric', 'value', 'status', 'n'])[['test', 'level', 'metric', 'value', 'n', 'status']]
+    return pd.DataFrame(rows, columns=['test', 'level', 'metric', 'value', 'status', 'n'])[['test', 'level', 'metric', 'value', 'n',
+        'status']]

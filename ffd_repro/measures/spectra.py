@@ -16,13 +16,15 @@ from .intervals import interval
 from .localisation import mean_replicates
 
 # %% ../../nbs/50_measures/spectra.ipynb #071e7331
-GREY = (.299, .587, .114) # weights of red, green and blue; not stated: chosen because ITU-R BT.601's are what "grey" means in the usual libraries
+# weights of red, green and blue; not stated: chosen because ITU-R BT.601's are what "grey" means in the usual libraries
+GREY = (.299, .587, .114)
 SIZE = 16 # pixels of a patch (MC-LCR 3.2)
 
 def grey(images # [..., H, W, 3], 0 to 255
         )->np.ndarray: # float64 [..., H, W], grey levels
     "Images without colour; raises `BadSetting` for anything that has not three colours."
-    if np.ndim(images) < 3 or np.shape(images)[-1] != 3: raise BadSetting(f'Images have the shape [..., H, W, 3], not {list(np.shape(images))}.')
+    if np.ndim(images) < 3 or np.shape(images)[-1] != 3:
+        raise BadSetting(f'Images have the shape [..., H, W, 3], not {list(np.shape(images))}.')
     return np.asarray(images, float) @ np.array(GREY)
 
 def patch_of(side:int # pixels of a face
@@ -36,7 +38,9 @@ def patches(x:np.ndarray, # [N, S, S]
            )->np.ndarray: # [N, (S/size)^2, size, size]
     "Non-overlapping patches, row by row; raises `BadSetting` for a side that they do not fill."
     n, h, w = x.shape
-    if h != w or h % size: raise BadSetting(f'Patches of {size} pixels do not fill a picture of {w}x{h}.', fix='use square faces whose side is a multiple of the patch')
+    if h != w or h % size:
+        raise BadSetting(f'Patches of {size} pixels do not fill a picture of {w}x{h}.',
+            fix='use square faces whose side is a multiple of the patch')
     return x.reshape(n, h//size, size, w//size, size).swapaxes(2, 3).reshape(n, -1, size, size)
 
 def mosaic(x:np.ndarray # [N, n^2, P, P]
@@ -74,7 +78,8 @@ def energies(fake:Spectra, real:Spectra)->tuple: # two arrays [...], squared gre
     return amplitude.sum((-2, -1)), phase.sum((-2, -1))
 
 # %% ../../nbs/50_measures/spectra.ipynb #14923cf4
-SEEN = .02 # of the largest possible difference; not stated: chosen because it is five grey levels of a picture, what sets.regions counts as a difference at light compression
+# not stated: chosen because it is five grey levels of a picture, what sets.regions counts as a difference at light compression
+SEEN = .02 # of the largest possible difference
 
 def shown(fake:Spectra, real:Spectra)->tuple: # two arrays [..., P, P] in [0, 1]
     "Residuals of amplitude and phase as pictures of spectra show them."
@@ -91,7 +96,9 @@ def touched(of:np.ndarray, # [N, patches, P, P], or [N, patches]
 # %% ../../nbs/50_measures/spectra.ipynb #62d449af
 def _check(fakes, reals):
     "Raise `BadSetting` unless two stacks of faces are pairs."
-    if np.shape(fakes) != np.shape(reals) or not len(fakes): raise BadSetting(f'Fakes are {list(np.shape(fakes))}, originals {list(np.shape(reals))}.', fix='give one original a fake, cut with the same box')
+    if np.shape(fakes) != np.shape(reals) or not len(fakes):
+        raise BadSetting(f'Fakes are {list(np.shape(fakes))}, originals {list(np.shape(reals))}.',
+            fix='give one original a fake, cut with the same box')
 
 def _statistics(fakes, reals, size, threshold)->dict: # (metric, condition) -> [N]
     "`pair_statistics` of a few pairs."
@@ -99,7 +106,8 @@ def _statistics(fakes, reals, size, threshold)->dict: # (metric, condition) -> [
     whole, small = (tuple(x.mean(1) for x in energies(spectra(patches(f, s)), spectra(patches(r, s)))) for s in (f.shape[1], size))
     with np.errstate(divide='ignore', invalid='ignore'): gains = [np.where(b > 1e-12, a/b, np.nan) for a, b in zip(small, whole)]
     seen = shown(spectra(patches(f, size)), spectra(patches(r, size)))
-    return {(m, c): x for m, xs in dict(amplitude_gain=gains, touched=[touched(s, threshold) for s in seen]).items() for c, x in zip(('amplitude', 'phase'), xs)}
+    return {(m, c): x for m, xs in dict(amplitude_gain=gains, touched=[touched(s, threshold) for s in seen]).items()
+        for c, x in zip(('amplitude', 'phase'), xs)}
 
 def pair_statistics(fakes, reals, # uint8 [N, S, S, 3]
                     size:int=None, # pixels of a patch; None: by the size of the faces
@@ -120,7 +128,9 @@ def store_pairs(store, # FaceStore
     fakes = [i for i in np.asarray(rows) if m.label.iloc[i] and pairs[i] >= 0]
     alike = lambda i: same_window(difference(np.asarray(store.faces[i]), np.asarray(store.faces[pairs[i]])), gamma_of(m.quality.iloc[i]))
     found = np.array([i for i in fakes if alike(i)], int)
-    if not len(found): raise BadSetting(f'None of {len(rows)} faces is a fake whose original shows the same frame.', getattr(store, 'folder', None), 'use a corpus that names its pairs: FF++, Celeb-DF, DFDC')
+    if not len(found):
+        raise BadSetting(f'None of {len(rows)} faces is a fake whose original shows the same frame.', getattr(store, 'folder', None),
+            'use a corpus that names its pairs: FF++, Celeb-DF, DFDC')
     return found, pairs[found]
 
 # %% ../../nbs/50_measures/spectra.ipynb #75ff6a61
@@ -143,9 +153,11 @@ def sweep(fakes, reals, videos, # uint8 [N, S, S, 3] twice; [N]
     _check(fakes, reals)
     size, rows = size or patch_of(np.shape(fakes)[1]), {}
     fake, real = (spectra(patches(grey(x), size)) for x in (fakes, reals))
-    for scale, of, thresholds in (('as shown', shown(fake, real), shares), ('grey levels', [np.sqrt(e) for e in energies(fake, real)], levels)):
+    for scale, of, thresholds in (('as shown', shown(fake, real), shares),
+        ('grey levels', [np.sqrt(e) for e in energies(fake, real)], levels)):
         for t in thresholds:
-            found = pd.DataFrame({name: touched(x, t) for name, x in zip(('amplitude', 'phase'), of)}).assign(more=lambda d: d.phase - d.amplitude)
+            found = pd.DataFrame({name: touched(x, t)
+                for name, x in zip(('amplitude', 'phase'), of)}).assign(more=lambda d: d.phase - d.amplitude)
             means = summary(found, videos)
             rows[scale, t] = dict(means['mean'], **means.loc['more', ['lo', 'hi']])
     return pd.DataFrame(rows).T.rename_axis(['scale', 'threshold'])

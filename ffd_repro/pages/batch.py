@@ -16,17 +16,17 @@ from pathlib import Path
 from fastcore.script import Param, call_parse
 from tqdm.auto import tqdm
 from ..base.metrics import show_value
-from ..base.errors import FFDError, UnknownName, lookup
+from ..base.errors import FFDError
 from ..base.paths import cache, data_root, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, load, targets
 from ..base.warm import PYTHON, warm
+from ..runs.code import test_code, training_code
 from ..sets.stores import check_there, corpus_root
 from .pages import page_path, template_path
 from .tables import cell_text, pivot, printed_here
-from ..runs.code import test_code, training_code
 from ..runs.runs import missing
-from ..evidence.evidence import read_rows
+from ..evidence.rows import read_rows
 from ..evidence.planning import plan
 
 # %% ../../nbs/95_pages/batch.ipynb #12b92ad6
@@ -47,7 +47,7 @@ def jobs_of(specs, # of RunSpec
            )->dict: # name of a job, that of its first run -> its runs
     "Runs shared out among jobs."
     groups = {}
-    for s in specs: groups.setdefault((s.method, s.train, s.tests, s.protocol, s.seed) if together else s.id, []).append(s)
+    for s in specs: groups.setdefault((s.method, s.train, s.tests, s.recipe, s.protocol, s.seed) if together else s.id, []).append(s)
     return {group[0].id: group for group in groups.values()}
 
 # %% ../../nbs/95_pages/batch.ipynb #70202ce2
@@ -60,7 +60,7 @@ class Work:
         self.workers = 1 if profile_of(profile).tiny else 2
         self.jobs = jobs_of(self.todo.values(), together=profile_of(profile).tiny)
         self.job_of = {s.id: job for job, specs in self.jobs.items() for s in specs}
-        self.stores = {asked.key: asked for s in self.todo.values() for asked in (s.request(), *map(s.request, s.tests))}
+        self.requests = {r.key: r for s in self.todo.values() for r in map(s.request, (None, *s.tests))}
         for job in self.jobs: Path(self.mark('run', job)).unlink(missing_ok=True)
         self.report = str(results(profile)/'report.md')
 
@@ -70,25 +70,21 @@ class Work:
 
     def corpora(self, store):
         "The mark of the stand-in behind a store; none when the corpus is real."
-        corpus = self.stores[store].view.corpus
+        corpus = self.requests[store].view.corpus
         check_there(corpus, self.profile)
         return [] if corpus_root(corpus, self.profile, make=False)[1] == 'real' else [self.mark('corpus', corpus)]
 
-    def reads(self, job):
-        "The stores that a job reads: one a corpus, quality and way of cropping, with or without followers."
-        return sorted({asked.key for s in self.jobs[job] for asked in (s.request(), *map(s.request, s.tests))})
-
-    def making(self, store):
-        "The line of python that makes a store."
-        asked = self.stores[store]
-        words = ', '.join(map(repr, (str(asked.view), self.profile, str(asked.protocol), asked.needs, asked.treatment)))
-        return f'from ffd_repro.sets.stores import Needs, Treatment, prepare, request; prepare(request({words}))'
+    def stores(self, job):
+        "The keys of the stores that a job reads: one a corpus, quality and way of cutting, with or without following frames."
+        return sorted({r.key for s in self.jobs[job] for r in map(s.request, (None, *s.tests))})
 
     def command(self, job):
         "The command that makes the runs of a job."
-        s, settings, tests = self.jobs[job][0], ','.join(s.setting for s in self.jobs[job]), ','.join(map(str, self.jobs[job][0].tests))
+        s, settings = self.jobs[job][0], ','.join(s.setting for s in self.jobs[job])
         protocol = f" --protocol '{s.protocol}'" if str(s.protocol) else ''
-        return f"ffd_train {s.method} --setting {settings} --train '{s.train}' --tests '{tests}' --profile {self.profile} --seed {s.seed}{protocol}"
+        tests = ','.join(map(str, s.tests))
+        views = f"--train '{s.train}' --tests '{tests}'"
+        return f'ffd_train {s.method} --setting {settings} {views} --profile {s.profile.name} --seed {s.seed}{protocol}'
 
     def waits(self, key):
         "The jobs whose runs a page needs and that are not there yet."
@@ -103,8 +99,10 @@ class Work:
         "The table with scores that is soonest there: one whose every row can be trained here, of the fewest stores and runs."
         waits = {key: self.waits(key) for key in self.targets}
         tables = [key for key in self.targets if '/table-' in key and waits[key]] or self.targets
-        return min(tables, key=lambda key: (any(m not in detectors for m, _ in targets[key].methods),
-                                            len({v for job in waits[key] for v in self.reads(job)}), sum(len(self.jobs[job]) for job in waits[key])))
+        def wait(key): # the rows that stay empty first, then the stores, then the runs
+            empty = any(m not in detectors for m, _ in targets[key].methods)
+            return empty, len({store for job in waits[key] for store in self.stores(job)}), sum(len(self.jobs[job]) for job in waits[key])
+        return min(tables, key=wait)
 
     def remember(self):
         "Work out, before this process is forked, the fingerprints that every fork would work out again."
@@ -174,16 +172,17 @@ def follow(lines, log, show, out=None # a stream; standard output when None
     return told.failed
 
 # %% ../../nbs/95_pages/batch.ipynb #060aba90
-HEAVY = ('ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'seaborn', 'papermill', 'jupyter_client.manager',
-         'ipykernel.kernelapp', 'ffd_repro.pages.report', 'snakemake.cli') # imported once, for all that are forked
+HEAVY = ('ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'seaborn', 'papermill',
+         'jupyter_client.manager', 'ipykernel.kernelapp', 'ffd_repro.pages.report', 'snakemake.cli') # imported once, for all forks
 
 def snakemake(work:Work, names:str, jobs:int)->tuple[int,list]: # exit status, logs of failed jobs
     "Run the Snakefile; pages that are there already are made again when there are runs to train."
     log, first = cache()/'logs'/work.profile/'snakemake.log', work.first
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [*PYTHON, '-m', 'snakemake', '--snakefile', str(root()/'Snakefile'), '--directory', str(cache()), '--cores', str(jobs),
-               '--scheduler', 'greedy', '--rerun-triggers', 'mtime', '--rerun-incomplete', '--keep-going', '--nolock', '--prioritize', work.page(first),
-               '--config', f'profile={work.profile}', f'targets={names}', *(['--forcerun', 'run'] if work.todo else [])]
+               '--scheduler', 'greedy', '--rerun-triggers', 'mtime', '--rerun-incomplete', '--keep-going', '--nolock',
+               '--prioritize', work.page(first), '--config', f'profile={work.profile}', f'targets={names}',
+               *(['--forcerun', 'run'] if work.todo else [])]
     def show(name): return f'\n{beside(first, work.profile)}' if name == f'page {first}' else ''
     work.remember()
     with log.open('w') as f, warm(*HEAVY):
@@ -198,7 +197,8 @@ def snakemake(work:Work, names:str, jobs:int)->tuple[int,list]: # exit status, l
 def explain_failure(failed:list)->str:
     "The last lines of the logs of failed jobs."
     logs = [f for f in dict.fromkeys(failed) if Path(f).exists()] or [str(p) for p in cache().glob('logs/*/snakemake.log')]
-    return '\n\n'.join(f'{shown(f)}:\n' + '\n'.join('   ' + l for l in Path(f).read_text(errors='replace').splitlines()[-12:]) for f in logs[:5])
+    def last(path): return ''.join(f'\n   {l}' for l in Path(path).read_text(errors='replace').splitlines()[-12:])
+    return '\n\n'.join(f'{shown(f)}:{last(f)}' for f in logs[:5])
 
 @call_parse
 def ffd_reproduce(profile:Param('size of the work: smoke, small or paper', str)='smoke',

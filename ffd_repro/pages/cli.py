@@ -10,7 +10,6 @@ from fastcore.script import Param, call_parse
 from ..base.errors import FFDError, MissingData, lookup
 from ..base.registry import detectors, load, targets
 from ..claims.names import CORPORA, display
-from ..claims.reported import reported
 from ..corpora.reading import corpora
 from ..corpora.locations import locate
 from ..drawn.plans import STAND_INS

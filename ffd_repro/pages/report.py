@@ -18,31 +18,36 @@ from ..base.errors import FFDError
 from ..base.paths import atomic, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import load, targets
-from ..claims.compare import compare, headline, markdown_table, relations_table, write_comparison
+from ..claims.compare import compare, relations_table
 from ..claims.names import PAPERS
 from ..claims.reported import reported
-from ..evidence.embedded import look_of
-from ..evidence.evidence import few_trainings, read_rows
+from ..claims.relations import relations_of
+from ..evidence.rows import read_rows
+from ..evidence.sources import few_trainings, lookup
+from .ledger import headline, markdown_table, write_comparison
 from .tables import data_of
 
 # %% ../../nbs/95_pages/report.ipynb #bdfb4d3f
 def ledger(profile:str)->tuple[pd.DataFrame,pd.DataFrame]: # numbers, claims
     "Every printed number and every claim, with what a profile measured."
     rows = read_rows(profile)
-    return compare(reported(), rows), relations_table(look_of(profile), data_of(rows) or 'stand-in', few=lambda key: few_trainings(key, profile))
+    claims = relations_table(lookup(profile), data_of(rows) or 'stand-in', few=few_trainings(profile))
+    return compare(reported(), rows), claims
 
 # %% ../../nbs/95_pages/report.ipynb #f5366fad
 def faces_table(profile:str)->pd.DataFrame: # one row a view and state of the corpus
     "The faces behind a profile's runs: where they came from, how many, what was skipped."
     records = [json.loads(p.read_text()) for p in sorted((results(profile)/'runs').glob('*.json')) if not p.stem.startswith('speed')]
-    facts = pd.DataFrame([d | dict(profile=r['asked']['profile']) for r in records for d in r['data']], columns=['view', 'data', 'profile', 'faces', 'videos', 'skipped', 'digest'])
+    facts = pd.DataFrame([d | dict(profile=r['asked']['profile']) for r in records for d in r['data']],
+        columns=['view', 'data', 'profile', 'faces', 'videos', 'skipped', 'digest'])
     return facts[facts.profile == profile].drop_duplicates().sort_values(['view', 'digest']).reset_index(drop=True)
 
 # %% ../../nbs/95_pages/report.ipynb #4624c1a9
 def put_block(text:str, name:str, body:str)->str:
     "`text` with the block called `name` replaced; raises `FFDError` when there is no such block."
     pattern = re.compile(rf'(<!-- ffd:{name} -->\n).*?(<!-- /ffd:{name} -->)', re.S)
-    if not pattern.search(text): raise FFDError(f'README.md has no block {name!r}.', fix=f'put back the lines <!-- ffd:{name} --> and <!-- /ffd:{name} -->')
+    if not pattern.search(text):
+        raise FFDError(f'README.md has no block {name!r}.', fix=f'put back the lines <!-- ffd:{name} --> and <!-- /ffd:{name} -->')
     return pattern.sub(lambda m: f'{m[1]}\n{body}\n\n{m[2]}', text)
 
 # %% ../../nbs/95_pages/report.ipynb #f3928a9e
@@ -56,16 +61,21 @@ def summary_block(numbers:pd.DataFrame, claims:pd.DataFrame, profile:str)->str:
 
 def targets_block()->str:
     "Every declared table and figure."
-    rows = [(f'`{key}`', PAPERS.get(t.paper, {}).get('short', 'ours'), t.title, len(t.relations)) for key, t in targets.items()]
+    rows = [(f'`{key}`', PAPERS.get(t.paper, {}).get('short', 'ours'), t.title, len(relations_of(key))) for key, t in targets.items()]
     return markdown_table(pd.DataFrame(rows, columns=['target', 'paper', 'what', 'claims']))
 
 # %% ../../nbs/95_pages/report.ipynb #77295254
-ROOMS = {'00_base': 'nouns, names, paths, seeds, fingerprints', '10_corpora': 'what lies on disk: readers of real corpora and their official splits',
+ROOMS = {'00_base': 'nouns, names, paths, seeds, fingerprints',
+    '10_corpora': 'what lies on disk: readers of real corpora and their official splits',
          '20_faces': 'detection, cropping, landmarks, stores', '30_forgeries': 'operations on pictures',
-         '35_drawn': 'people who do not exist, and the stand-ins made of them', '40_sets': 'what a net is fed', '50_measures': 'scores, intervals, cost, saliency',
-         '55_layers': 'what papers take as given', '60_training': 'one loop, kept states, common checks', '70_baselines': 'detectors compared with',
-         '75_systems': 'the methods of the papers', '80_runs': 'one training, many tables', '85_claims': 'printed numbers, claims, verdicts',
-         '90_evidence': 'from runs to rows and figures', '95_pages': 'pages, report, commands', '99_checks': 'what must be true of all of it'}
+         '35_drawn': 'people who do not exist, and the stand-ins made of them', '40_sets': 'what a net is fed',
+         '50_measures': 'scores, intervals, cost, saliency',
+         '55_layers': 'what papers take as given', '60_training': 'one loop, kept states, common checks',
+         '70_baselines': 'detectors compared with',
+         '75_systems': 'the methods of the papers', '80_runs': 'one training, many tables',
+         '85_claims': 'printed numbers, claims, verdicts',
+         '90_evidence': 'from runs to rows and figures', '95_pages': 'pages, report, commands',
+         '99_checks': 'what must be true of all of it'}
 
 def card(path:Path)->str: # one sentence
     "The sentence under a notebook's title."
@@ -110,7 +120,8 @@ def ffd_report(profile:Param('whose results: smoke, small or paper', str)='small
     "Derive the comparison, the claims, the report and the README's tables from the results."
     load('systems', 'baselines', 'claims')
     try:
-        if check and (old := outdated(profile)): raise FFDError('Derived files differ from what the results give.', ', '.join(old), 'ffd_report')
+        if check and (old := outdated(profile)):
+            raise FFDError('Derived files differ from what the results give.', ', '.join(old), 'ffd_report')
         if check: return print('Everything is what the results give.')
         with tempfile.TemporaryDirectory() as tmp: fresh = derive(profile, Path(tmp))
         for path, text in fresh.items():

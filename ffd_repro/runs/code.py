@@ -21,7 +21,7 @@ from ..faces.protocols import SPLITS
 from ..faces.sampling import SAMPLING
 from .specs import RunSpec
 from .testing import score_view
-from ..sets.face_sets import part_rows, set_of
+from ..sets.face_sets import from_originals, original_rows, part_rows, set_of
 from ..sets.stores import FaceRequest, recoded
 from ..sets.treatments import treated, treatments
 from ..training.losses import losses
@@ -42,7 +42,8 @@ def faces_code(asked:FaceRequest, data:str, # 'real' or 'stand-in'
     usual = [FACE_DETECTORS[name] for name in ('sidecar', 'whole', 'opencv')]
     facts = [asked.stored, asked.needs, str(how), asked.profile.faces if learn else 0, corpora[asked.view.corpus] if asked.view.corpus in corpora else '']
     made = drawn_by(asked.view.corpus, asked.profile.name) if data == 'stand-in' else ''
-    return fingerprint(extract, part_rows, SPLITS[asked.protocol.split], set_of(asked, learn), *done, *usual, facts, made, without=TABLES)
+    rows = original_rows if learn and from_originals(asked.needs) else part_rows
+    return fingerprint(extract, rows, SPLITS[asked.protocol.split], set_of(asked, learn), *done, *usual, facts, made, without=TABLES)
 
 # %% ../../nbs/80_runs/code.ipynb #6a853585
 def training_code(spec:RunSpec)->str: # 16 hexadecimal digits

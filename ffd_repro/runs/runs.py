@@ -15,7 +15,7 @@ import time
 import pandas as pd
 import torch
 from pathlib import Path
-from fastcore.script import Param, call_parse
+from fastcore.script import Param, call_parse, store_true
 from filelock import FileLock
 from ..base.contracts import PREDICTIONS
 from ..base.errors import BadFile, Diverged, FFDError, MissingData, lookup
@@ -74,7 +74,7 @@ def device()->str: return 'cuda' if torch.cuda.is_available() else 'cpu'
 def build(spec:RunSpec):
     "The net of a run, with the initial weights of its seed."
     seed_everything(spec.seed)
-    return detectors[spec.method].make(spec.setting, side=spec.request().side, tiny=spec.profile.tiny)
+    return detectors[spec.method].make(spec.setting, side=spec.request().side, tiny=spec.profile.tiny, pretrained=bool(spec.recipe.pretrained))
 
 # %% ../../nbs/80_runs/runs.ipynb #8ec4e01f
 def fit(spec:RunSpec, progress:bool=True):
@@ -148,10 +148,11 @@ def ffd_train(method:Param('detector, see ffd_list', str),
               protocol:Param('how faces are chosen where it is not as usual, like split=image,sampling=even:32,margin=1,balance=all,side=398', str)='',
               epochs:Param('passes over the training faces, where not those of the recipe', int)=None,
               batch:Param('faces a step, where not those of the recipe', int)=None,
-              lr:Param('initial learning rate, where not that of the recipe', float)=None):
+              lr:Param('initial learning rate, where not that of the recipe', float)=None,
+              pretrained:Param('start from the pretrained weights of the detector, which are fetched', store_true)=False):
     "Train a detector on one view, test it, and keep its predictions; continues an interrupted training."
     load('systems', 'baselines')
-    other = {k: v for k, v in dict(epochs=epochs, batch=batch, lr=lr).items() if v is not None}
+    other = {k: v for k, v in dict(epochs=epochs, batch=batch, lr=lr, pretrained=pretrained or None).items() if v is not None}
     try:
         asked = [name.strip() for name in (tests or train).split(',')]
         specs = [make_spec(method, s.strip(), train, asked, profile, seed, protocol, **other) for s in setting.split(',')]

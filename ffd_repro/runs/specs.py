@@ -11,7 +11,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from ..base.contracts import Recipe
-from ..base.errors import BadSetting
 from ..base.profiles import Profile, profile as profile_of
 from ..base.registry import detectors
 from ..base.views import TestedView, View, parse_tested, parse_view
@@ -60,9 +59,9 @@ def make_spec(method:str, setting:str,
              )->RunSpec:
     "What has to be asked to get the numbers of one row; raises `BadSetting` or `UnknownName`."
     detector, view = detectors[method], parse_view(train)
-    if profile not in detector.recipes: raise BadSetting(f'{method} has no recipe for the profile {profile!r}.', fix='add one to its Detector entry')
+    recipe = dataclasses.replace(detector.recipe(profile, setting), **recipe)
     data = corpus_root(view.corpus, profile, make=False)[1]
-    return RunSpec(method, setting, view, tuple(map(parse_tested, tests)), dataclasses.replace(detector.recipes[profile], **recipe), profile_of(profile), data, seed, parse_protocol(protocol))
+    return RunSpec(method, setting, view, tuple(map(parse_tested, tests)), recipe, profile_of(profile), data, seed, parse_protocol(protocol))
 
 def read_spec(asked:dict, # `RunSpec.asked`, as a record keeps it
               tests=()    # names

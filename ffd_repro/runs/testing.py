@@ -8,6 +8,7 @@ __all__ = ['test_part', 'test_faces', 'score_view']
 # %% ../../nbs/80_runs/testing.ipynb #51e529fb
 import pandas as pd
 from ..base.contracts import PREDICTIONS
+from ..base.nets import scoring_part
 from ..base.views import TestedView
 from .specs import RunSpec
 from ..sets.face_sets import faces
@@ -27,7 +28,7 @@ def score_view(model, spec:RunSpec, test:TestedView)->pd.DataFrame: # columns of
     "The predictions of a trained net on one view: of every frame, or the mean of every video where the faces are treated."
     fs = test_faces(spec, test)
     m = fs.store.manifest.iloc[fs.rows]
-    score = predict(getattr(model, 'main', model), fs, batch=64) # without what only draws
+    score = predict(scoring_part(model), fs, batch=64) # without what only draws
     found = pd.DataFrame(dict(test=str(test), video=m.video.to_numpy(), frame=m.frame.to_numpy(), label=m.label.to_numpy(), score=score))
     if test.treatment: found = found.groupby('video', sort=False, as_index=False).agg(dict(test='first', frame='first', label='first', score='mean'))
     return found.round(dict(score=6))[PREDICTIONS]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FOLLOWERS', 'check_there', 'corpus_root', 'missing_rule', 'Needs', 'needs_of', 'FaceRequest', 'request', 'recoded',
-           'face_store', 'mask_source', 'data_facts', 'prepare']
+           'face_store', 'mask_source', 'data_facts', 'ffd_faces']
 
 # %% ../../nbs/40_sets/stores.ipynb #f5ce1019
 import json
@@ -13,12 +13,13 @@ import pandas as pd
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from fastcore.script import Param, call_parse, store_true
 from filelock import FileLock
-from ..base.errors import BadSetting, MissingData, lookup
-from ..base.paths import atomic, cache, data_root, digest
+from ..base.errors import BadSetting, FFDError, MissingData, lookup
+from ..base.paths import atomic, cache, data_root, digest, shown
 from ..base.profiles import Profile, profile as profile_of
 from ..base.registry import Detector
-from ..base.views import Treatment, View, parse_view
+from ..base.views import Treatment, View, parse_tested, parse_view
 from ..corpora.reading import corpora, read_corpus
 from ..corpora.locations import locate
 from ..drawn.plans import STAND_INS
@@ -49,11 +50,11 @@ def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
     except MissingData as e: found, why = None, e
     if found is not None and (found.data != 'stand-in' or profile == 'paper'): return Path(found.root), found.data
     if make:
-        check_there(corpus, profile)
         if corpus not in STAND_INS: raise why
+        check_there(corpus, profile)
         (cache()/'locks').mkdir(parents=True, exist_ok=True)
         with FileLock(cache()/'locks'/f'{profile}-{corpus}.lock'): return Path(ensure(corpus, profile)), 'stand-in'
-    return found and Path(found.root), 'stand-in'
+    return found and Path(found.root), 'stand-in' if corpus in STAND_INS else 'real'
 
 # %% ../../nbs/40_sets/stores.ipynb #aa2d418c
 def missing_rule()->str: # 'error' or 'skip', as `read_corpus` takes it
@@ -116,6 +117,13 @@ class FaceRequest:
         "The name of the store."
         return '-'.join(x for x in (self.view.corpus, self.view.quality, digest(json.dumps(self.stored))[:8]) if x)
 
+    @property
+    def command(self)->str:
+        "The command that makes the store."
+        protocol, more = str(self.protocol), (' --after' if self.needs.after else '') + (' --masks' if self.needs.masks == 'official' else '')
+        view = str(self.view._replace(methods=())) + (f'|{self.treatment}' if self.crf is not None else '')
+        return f"ffd_faces '{view}' --profile {self.profile.name}" + (f" --protocol '{protocol}'" if protocol else '') + more
+
 def request(view:str, profile:str, protocol:str='', needs:Needs=Needs(), treatment=None)->FaceRequest:
     "A `FaceRequest` from the names of a view, a profile and a protocol."
     return FaceRequest(parse_view(view), profile_of(profile), parse_protocol(protocol), needs, treatment)
@@ -176,7 +184,16 @@ def data_facts(asked:FaceRequest, view:str='' # its name in the record; the requ
     return dict(view=view or str(asked.view), data=store.data, faces=len(store.manifest), videos=int(store.manifest.video.nunique()), protocol=str(asked.protocol),
                 skipped=len(store.meta.get('skipped', [])) + len(left['problems']), missing=len(left['missing']), digest=_digest(store.folder))
 
-def prepare(asked:FaceRequest):
-    "Make the store of a request and say how many faces it holds."
-    store = face_store(asked)
-    print(f'{asked.key}: {len(store.manifest)} faces of {store.manifest.video.nunique()} videos')
+@call_parse
+def ffd_faces(view:Param("whose faces: FF++-LQ, Celeb-DF …; 'Celeb-DF|crf=30' encodes its test videos again first", str),
+              profile:Param('size of the work: smoke, small or paper', str)='smoke',
+              protocol:Param('how faces are chosen where it is not as usual, as ffd_train takes it', str)='',
+              after:Param('with the frames after each face', store_true)=False,
+              masks:Param('with the masks of the corpus', store_true)=False):
+    "Make the store of faces that runs read; a corpus that is not here is replaced by its stand-in."
+    try:
+        tested = parse_tested(view)
+        asked = request(str(tested.view), profile, protocol, Needs(FOLLOWERS if after else 0, 'official' if masks else ''), tested.treatment)
+        store = face_store(asked)
+    except FFDError as e: raise SystemExit(str(e)) from None
+    print(f'{asked.key}: {len(store)} {store.data} faces of {store.manifest.video.nunique()} videos in {shown(store.folder)}')

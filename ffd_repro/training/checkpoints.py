@@ -78,7 +78,9 @@ def load_checkpoint(folder, # of one run
     then = 'goes on from previous.pt, a little earlier' if path == last and previous.exists() else 'starts from the beginning'
     state = unseal(path.read_bytes(), path, f'delete it and run the same command again: the training {then}')
     other = differences(state['asked'], asked)
-    if other: raise BadSetting('This checkpoint is of another training: ' + '; '.join(other) + '.', path, 'give this training another folder, or delete this one to start again')
+    if other:
+        raise BadSetting('This checkpoint is of another training: ' + '; '.join(other) + '.', path,
+                         'give this training another folder, or delete this one to start again')
     return state
 
 # %% ../../nbs/60_training/checkpoints.ipynb #c497b82b
@@ -108,7 +110,8 @@ def weights_card(path)->dict: # name -> text
     if not Path(path).exists(): raise MissingData('There is no such weights file.', path, 'train the detector first, or check the path')
     try:
         with safe_open(path, 'pt') as f: return f.metadata() or {}
-    except (SafetensorError, OSError) as e: raise BadFile(f'This is no whole safetensors file ({e}).', path, 'fetch or train it again') from e
+    except (SafetensorError, OSError) as e:
+        raise BadFile(f'This is no whole safetensors file ({e}).', path, 'fetch or train it again') from e
 
 # %% ../../nbs/60_training/checkpoints.ipynb #e29b6710
 def load_weights(path, # from `save_weights`
@@ -120,7 +123,9 @@ def load_weights(path, # from `save_weights`
     other = differences({k: card.get(k) for k in expected}, {k: str(v) for k, v in expected.items()})
     if other: raise BadSetting('These weights are of another net: ' + '; '.join(other) + '.', path, 'build the net that the card names')
     tensors = safetensors.torch.load_file(path)
-    if content_hash(tensors) != card.get('sha256'): raise BadFile('These weights are not the ones that the card describes.', path, 'fetch or train them again')
+    if content_hash(tensors) != card.get('sha256'):
+        raise BadFile('These weights are not the ones that the card describes.', path, 'fetch or train them again')
     try: model.load_state_dict(tensors)
-    except RuntimeError as e: raise BadSetting(f'These weights do not fit {type(model).__name__}: {e}', path, 'build the net that the card names') from e
+    except RuntimeError as e:
+        raise BadSetting(f'These weights do not fit {type(model).__name__}: {e}', path, 'build the net that the card names') from e
     return model

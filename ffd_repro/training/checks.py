@@ -4,20 +4,24 @@
 
 # %% auto #0
 __all__ = ['FailedCheck', 'demand', 'gives_a_prediction', 'gives_logits', 'learns_everywhere', 'repeats_itself',
-           'survives_storage', 'computed_counts', 'matches_print', 'check_setting', 'refuses_strangers',
-           'check_detector', 'count_table']
+           'survives_storage', 'keeps_its_word', 'memorising', 'sixteen', 'memorises', 'computed_counts',
+           'matches_print', 'check_setting', 'refuses_strangers', 'check_detector', 'count_table']
 
 # %% ../../nbs/60_training/checks.ipynb #c89d71ef
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from ..base.contracts import Batch, Prediction
+from torch.nn import functional as F
+from ..base.contracts import Batch, Prediction, Recipe
 from ..base.metrics import METRICS, show_value
 from ..base.errors import FFDError, UnknownName
+from ..base.nets import evaluation_mode, offered, scoring_part, stage_layers
 from ..base.registry import Detector, detectors
-from ..base.seeds import seed_everything
+from ..base.seeds import rng, seed_everything
 from ..measures.complexity import complexity
-from .losses import loss_of
+from .losses import lesson, own_or
+from .steps import learnt_from, optimizer_for
 
 # %% ../../nbs/60_training/checks.ipynb #8ccdc331
 class FailedCheck(FFDError): "A detector that breaks the contract of `base.contracts`."
@@ -38,17 +42,18 @@ def gives_a_prediction(net, images):
 
 def gives_logits(net, images):
     "Unbounded logits: neither probabilities nor log-probabilities."
-    logits = net.eval()(images).logits.detach()
-    demand(not torch.allclose(logits.sum(1), torch.ones(len(images)), atol=1e-4), 'logits sum to one: is there a softmax inside?')
-    demand(not torch.allclose(logits.logsumexp(1), torch.zeros(len(images)), atol=1e-4), 'logits are log-probabilities: is there a log_softmax inside?')
+    logits, n = net.eval()(images).logits.detach(), len(images)
+    demand(not torch.allclose(logits.sum(1), torch.ones(n), atol=1e-4), 'logits sum to one: is there a softmax inside?')
+    demand(not torch.allclose(logits.logsumexp(1), torch.zeros(n), atol=1e-4),
+           'logits are log-probabilities: is there a log_softmax inside?')
 
 # %% ../../nbs/60_training/checks.ipynb #75f03af0
 def learns_everywhere(net, images):
-    "Every trainable parameter gets a finite gradient, from the net's own loss where it has one."
+    "Every trainable parameter gets a finite gradient, from the net's own loss or step where it has one."
     net.train().zero_grad()
     labels = torch.arange(len(images)) % 2
     masks = labels[:, None, None, None]*torch.ones(len(images), 2, *images.shape[-2:])
-    loss_of(net, 'own' if hasattr(net, 'loss') else 'cross_entropy')(net(images), Batch(images, labels, labels, masks)).backward()
+    lesson(net, own_or(net))(Batch(images, labels, labels, masks))[1].backward()
     for name, p in net.named_parameters():
         if not p.requires_grad: continue
         demand(p.grad is not None, f'no gradient reaches {name}')
@@ -65,6 +70,51 @@ def survives_storage(net, images, fresh): # fresh: another instance
     "The state dict holds everything that prediction needs."
     fresh.load_state_dict(net.state_dict())
     with torch.no_grad(): demand(torch.equal(net.eval()(images).logits, fresh.eval()(images).logits), 'loaded weights predict differently')
+
+# %% ../../nbs/60_training/checks.ipynb #33339da0
+def keeps_its_word(net, images):
+    "Stages give maps [B, C, h, w], the scoring part the same logits, drawings [B, 1, h, w] with truths [B, H, W]."
+    demand(isinstance(offered(net, 'stages'), dict), '`stages` is no dict of names of layers')
+    seen, layers, masks = {}, stage_layers(net), np.zeros((len(images), *images.shape[-2:]), np.uint8)
+    hooks = [layer.register_forward_hook(lambda _, x, out, name=name: seen.update({name: out})) for name, layer in layers.items()]
+    with evaluation_mode(net), torch.no_grad():
+        p = net(images)
+        for hook in hooks: hook.remove()
+        demand(torch.equal(scoring_part(net)(images).logits, p.logits), 'the scoring part gives other logits')
+    for name in layers: demand(name in seen and getattr(seen[name], 'ndim', 0) == 4, f'the stage {name} gives no map [B, C, h, w]')
+    for name, (logits, truth) in offered(net, 'drawn')(p, masks).items():
+        demand(logits.ndim == 4 and logits.shape[1] == 1, f'the drawing {name} is not [B, 1, h, w]')
+        demand(truth.shape[0] == len(images) and truth.ndim == 3, f'the truth of the drawing {name} is not [B, H, W]')
+
+# %% ../../nbs/60_training/checks.ipynb #489441d5
+def memorising(net, batch:Batch, lr:float=1e-3, steps:int=100): # yields the prediction before each step, and its loss
+    "Steps of Adam on one batch, by the net's own loss or step where it has one."
+    recipe = Recipe(1, len(batch.labels), lr, loss=own_or(net))
+    optimizer = optimizer_for(net.train(), recipe)
+    for _ in range(steps):
+        prediction, loss = learnt_from(net, batch, recipe)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        yield prediction, loss.item()
+
+def sixteen(side:int)->Batch: # pixels
+    "Faces of noise; a smoothed square in every second one, with its region and its outline as masks."
+    images, labels = torch.from_numpy(rng('sixteen', side).standard_normal((16, 3, side, side)).astype('float32')), torch.arange(16) % 2
+    masks, q = torch.zeros(16, 2, side, side), side//4
+    masks[1::2, :, q:-q, q:-q] = 1
+    masks[:, 1, q + 2:-q - 2, q + 2:-q - 2] = 0
+    return Batch(torch.where(masks[:, :1] > 0, F.avg_pool2d(images, 3, 1, 1), images), labels, labels, masks)
+
+def memorises(net, side:int)->int: # steps
+    "How soon sixteen faces are labelled rightly; raises `FailedCheck` after a hundred steps."
+    for m in net.modules():
+        if isinstance(m, nn.modules.dropout._DropoutNd): m.p = 0.
+    batch = sixteen(side)
+    for k, (prediction, _) in enumerate(memorising(net, batch)):
+        right = (prediction.logits.argmax(1) == batch.labels).sum().item()
+        if right == 16: return k
+    raise FailedCheck(f'after {k + 1} steps {right} of 16 faces are labelled rightly')
 
 # %% ../../nbs/60_training/checks.ipynb #b1248f44
 def computed_counts(detector:Detector # counted at full size and `detector.side`
@@ -86,7 +136,7 @@ def check_setting(detector:Detector, setting:str, side:int=32)->dict: # a row of
     seed_everything(7)
     net, fresh = (detector.make(setting, side, tiny=True) for _ in range(2))
     images, row = torch.randn(4, 3, side, side), dict(setting=setting, side=side, tiny=sum(p.numel() for p in net.parameters()))
-    for question in (gives_a_prediction, gives_logits, learns_everywhere, repeats_itself, survives_storage):
+    for question in (gives_a_prediction, gives_logits, learns_everywhere, repeats_itself, survives_storage, keeps_its_word):
         try: question(net, images, *([fresh] if question is survives_storage else []))
         except FailedCheck as e: raise FailedCheck(e.what, f'{detector.name}, setting {setting!r}') from None
         row[question.__name__.replace('_', ' ')] = '✓'
@@ -106,6 +156,9 @@ def check_detector(name:str, # a registered detector
     detector = detectors[name]
     refuses_strangers(detector)
     matches_print(detector)
+    seed_everything(7)
+    try: memorises(detector.make(detector.settings[0], side, tiny=True), side)
+    except FailedCheck as e: raise FailedCheck(e.what, name) from None
     return pd.DataFrame([check_setting(detector, s, side) for s in detector.settings]).set_index('setting')
 
 # %% ../../nbs/60_training/checks.ipynb #b9884052
@@ -116,5 +169,6 @@ def count_table(name:str # a registered detector
     rows = []
     for metric, found in computed_counts(d).items():
         printed = d.printed.get(metric, (float('nan'),))[0]
-        rows.append(dict(metric=METRICS[metric].display, computed=f'{found:,}', printed=show_value(metric, printed), difference=f'{found/printed - 1:+.3%}'))
+        rows.append(dict(metric=METRICS[metric].display, computed=f'{found:,}', printed=show_value(metric, printed),
+                         difference=f'{found/printed - 1:+.3%}'))
     return pd.DataFrame(rows).set_index('metric')

@@ -23,7 +23,9 @@ def supervised_contrastive(z, # [B, D], rows of length at most one
     lookup('denominator', denominator, DENOMINATORS)
     z = _checked(z, labels, tau)
     same, alone = labels[:, None] == labels, torch.eye(len(z), dtype=torch.bool, device=z.device)
-    if denominator == 'negatives' and same.all(): raise BadSetting('The printed contrastive loss divides by the other class, and the batch has one class only.', 'supervised_contrastive', "balance the batches, or use denominator='all'")
+    if denominator == 'negatives' and same.all():
+        raise BadSetting('The printed contrastive loss divides by the other class, and the batch has one class only.',
+                         'supervised_contrastive', "balance the batches, or use denominator='all'")
     pairs = same & ~alone
     n = pairs.sum(1)
     if not n.any(): return 0*z.sum()
@@ -33,8 +35,10 @@ def supervised_contrastive(z, # [B, D], rows of length at most one
 
 def _checked(z, labels, tau):
     "The vectors in at least single precision, after a look at what was given."
-    if z.ndim != 2 or labels.shape != z.shape[:1]: raise BadSetting(f'Vectors are {list(z.shape)} and labels {list(labels.shape)}; expected [B, D] and [B].', 'supervised_contrastive')
+    if z.ndim != 2 or labels.shape != z.shape[:1]:
+        raise BadSetting(f'Vectors are {list(z.shape)} and labels {list(labels.shape)}; expected [B, D] and [B].', 'supervised_contrastive')
     if not tau > 0: raise BadSetting(f'A temperature of {tau:g} is not positive.', 'supervised_contrastive')
     z = z if z.dtype == torch.float64 else z.float()
-    if z.detach().norm(dim=1).gt(1.001).any(): raise BadSetting('Vectors are longer than one.', 'supervised_contrastive', 'torch.nn.functional.normalize(z)')
+    if z.detach().norm(dim=1).gt(1.001).any():
+        raise BadSetting('Vectors are longer than one.', 'supervised_contrastive', 'torch.nn.functional.normalize(z)')
     return z

@@ -19,7 +19,7 @@ from ..base.errors import BadSetting, Diverged
 from ..base.paths import digest
 from ..base.seeds import random_states, seed_everything, set_random_states
 from .checkpoints import fingerprint, load_checkpoint, save_checkpoint
-from .losses import loss_of
+from .losses import lesson
 from .steps import check_faces, evaluate, labels_of, learning_rate, optimizer_for, predict, step
 
 # %% ../../nbs/60_training/loop.ipynb #6e2110e7
@@ -111,9 +111,10 @@ def close_epoch(t:Training, faces):
 # %% ../../nbs/60_training/loop.ipynb #e460053f
 def begin_training(model, train_faces, val_faces, recipe:Recipe, seed:int, folder, device, run)->Training:
     "A training at its first step, or where its last checkpoint left it."
-    loss_of(model, recipe.loss)
+    lesson(model, recipe.loss)
     model.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
-    faces = {role: f'{len(f)} faces, labels {digest(labels_of(f).astype(np.int8).tobytes())}' for role, f in (('train', train_faces), ('val', val_faces))}
+    faces = {role: f'{len(f)} faces, labels {digest(labels_of(f).astype(np.int8).tobytes())}'
+             for role, f in (('train', train_faces), ('val', val_faces))}
     asked = fingerprint(model, recipe, seed=seed, run=run, **faces)
     size = -(-len(train_faces)//recipe.batch)
     t = Training(model, optimizer_for(model, recipe), recipe, seed, min(size, recipe.steps or size), folder, asked)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from ffd_repro.measures.spectra import pair_statistics, summary, sweep
 
-DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
+DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[3]/'shared'/'data')
 needs_pairs = pytest.mark.skipif(not (DATA/'fake_faces'/'manifest.csv').exists(), reason='no real pairs: set FFD_TEST_DATA to the folder that holds fake_faces/ and real_faces/')
 
 def read(path, side=256):

@@ -25,8 +25,9 @@ from ffd_repro.measures.scores import auc
 from ffd_repro.systems.bigarts import BRANCHES, bigarts
 
 SIDE, SEED = 64, 7
-REAL, UPSAMPLED, SEAM = 0, 1, 2 # kinds of faces; the branch that is to answer to a kind is the one before it in BRANCHES
-OWN = dict(zip(BRANCHES, (UPSAMPLED, SEAM)))
+MAPS = tuple(BRANCHES.values()) # by their printed names
+REAL, UPSAMPLED, SEAM = 0, 1, 2 # kinds of faces; the map that is to answer to a kind is the one before it in MAPS
+OWN = dict(zip(MAPS, (UPSAMPLED, SEAM)))
 FRAME, PEOPLE, TRAINED = 104, 300, 220
 
 @pytest.fixture(autouse=True)
@@ -107,7 +108,7 @@ def trained(faces_of, epochs, batch, lr):
 def maps(net, x):
     "The map of each branch as probabilities, [N,S,S]."
     drawn = [net(ready(x[i:i+40])).maps for i in range(0, len(x), 40)]
-    return {name: torch.cat([d[name] for d in drawn])[:, 0].sigmoid().numpy() for name in BRANCHES}
+    return {name: torch.cat([d[name] for d in drawn])[:, 0].sigmoid().numpy() for name in MAPS}
 
 def answers(seen, kinds):
     "For each branch the AUC of its own artifact against real faces, of the other one against real faces, and of its own against the other."
@@ -131,10 +132,10 @@ def test_each_branch_answers_to_its_own_artifact(tmp_path):
     seen = maps(net, x)
     answer = answers(seen, kinds)
     assert each_to_its_own(answer), answer
-    for c, name in enumerate(BRANCHES): # and in the right place: within faces of its own kind, the pixels of the mask lead
+    for c, name in enumerate(MAPS): # and in the right place: within faces of its own kind, the pixels of the mask lead
         its = kinds == OWN[name]
         assert auc((masks[its, c] > .5).ravel().astype(int), seen[name][its].ravel()) >= .80, name
-    swapped = answers(dict(zip(BRANCHES, (seen[name] for name in BRANCHES[::-1]))), kinds)
+    swapped = answers(dict(zip(MAPS, (seen[name] for name in MAPS[::-1]))), kinds)
     assert not each_to_its_own(swapped), swapped # the same net with its branches exchanged does not pass
 
 # masks on unseen people
@@ -158,7 +159,7 @@ def test_masks_of_unseen_people():
     x, masks, kinds = timit()
     known = np.arange(len(x)) < 180 # 90 people; a forgery's donor is the target's partner, who is on the same side
     net = trained(lambda epoch: (x[known], masks[known], kinds[known]), epochs=12, batch=16, lr=4e-3)
-    seen, truth = maps(net, x[~known])['intrinsic'], (masks[~known, 0] > .5)
+    seen, truth = maps(net, x[~known])['M_In'], (masks[~known, 0] > .5)
     rows = pd.DataFrame(dict(video=np.arange((~known).sum()).astype(str)))
     faces, table = localisation(seen.clip(1e-6, 1-1e-6), truth, np.where(kinds[~known] == 1, 'difference', 'real'), rows, given='probabilities', n=50)
     scores = table.set_index(['mask', 'metric']).value

@@ -1,0 +1,67 @@
+"""A detector from outside, by somebody who has the package and an empty folder."""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN, EXAMPLES = Path(sys.executable).parent, ROOT/'examples'
+
+@pytest.fixture
+def folder(tmp_path):
+    "An empty folder with the example in it."
+    shutil.copy(EXAMPLES/'my_detector.py', tmp_path)
+    return tmp_path
+
+def run(folder, *words, **env):
+    "A command in the folder, with the plug-in named as a user would name it."
+    ours = dict(FFD_PLUGINS='my_detector.py', FFD_RESULTS=str(folder/'results'), PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    done = subprocess.run(words, capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL, env=os.environ | ours | env, timeout=300)
+    return done.returncode, done.stdout + done.stderr
+
+def test_the_file_is_what_its_page_exports(tmp_path):
+    from nbdev.export import nb_export
+    nb_export(EXAMPLES/'my_detector.ipynb', tmp_path)
+    after_header = lambda path: path.read_text().split('\n# %% auto #0\n')[1].split('\n')
+    code = lambda path: [line for line in after_header(path) if not line.startswith('# %% ')]
+    assert code(tmp_path/'my_detector.py') == code(EXAMPLES/'my_detector.py')
+
+def test_its_page_runs():
+    from nbdev.test import test_nb
+    assert test_nb(EXAMPLES/'my_detector.ipynb', basepath=str(ROOT))[0]
+
+LOOK = """
+from ffd_repro.pages.cli import list_detectors
+from ffd_repro.base.errors import BadSetting
+from ffd_repro.base.registry import detectors, load
+from ffd_repro.training.checks import check_detector
+load('systems', 'baselines', 'claims')
+print(*list_detectors(), sep='\\n')
+print(check_detector('my_detector').to_string())
+try: detectors['my_detector'].make(pretrained=True)
+except BadSetting as e: print(e)
+"""
+
+def test_it_is_listed_and_checked(folder):
+    code, text = run(folder, sys.executable, '-c', LOOK)
+    assert code == 0, text
+    for expected in ('my_detector', 'My detector', 'full, plain', 'learns everywhere', 'no pretrained weights'): assert expected in text, text
+
+@pytest.mark.xfail(reason='the fingerprint of a net outside the package', strict=False)
+def test_it_trains(folder):
+    code, text = run(folder, BIN/'ffd_train', 'my_detector', '--train', 'HFF', '--profile', 'smoke')
+    assert code == 0, text
+    assert len(list((folder/'results'/'runs').glob('my_detector_full_HFF_smoke_*.csv'))) == 1
+
+@pytest.mark.parametrize('text, expected', [
+    ('import no_such_package', 'no_such_package'),
+    ('def (', 'SyntaxError'),
+    (None, 'no such file')])
+def test_a_broken_one_is_named(folder, text, expected):
+    if text is not None: (folder/'broken.py').write_text(text)
+    ask, files = 'from ffd_repro.base.registry import load_plugins; load_plugins()', ('my_detector.py', 'broken.py')
+    code, said = run(folder, sys.executable, '-c', ask, FFD_PLUGINS=os.pathsep.join(files))
+    assert code != 0 and 'broken.py' in said and expected in said and 'fix:' in said, said
