@@ -1,4 +1,4 @@
-"""What it costs to start: commands and a page by pythons of their own, and as forks of a warm process. Processor seconds; prints a table."""
+"""What it costs to start: commands and a page by pythons of their own, and as forks of a warm process. Prints processor seconds."""
 import os
 import resource
 import subprocess

@@ -23,11 +23,11 @@ sys.path.insert(0, str(ROOT))
 os.environ['PYTHONPATH'] = str(ROOT)
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ['PYTHONWARNINGS'] = 'ignore'
-from ffd_repro.base.warm import PYTHON, warm
+from ffd_repro.base.warm import PYTHON, warm # noqa: E402 -- found on the path above
 
 BIN = Path(sys.executable).parent
-HEAVY = ('ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'seaborn', 'papermill', 'jupyter_client.manager',
-         'ipykernel.kernelapp', 'snakemake.cli', 'execnb.shell', 'nbdev.export', 'pytest') # imported once, for all that are forked
+HEAVY = ('ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'seaborn', 'papermill',
+         'jupyter_client.manager', 'ipykernel.kernelapp', 'snakemake.cli', 'execnb.shell', 'nbdev.export', 'pytest') # imported once
 SHOWN = ('index.ipynb', '99_checks/') # notebooks whose kept outputs have to be what they give now
 
 class Tally:
@@ -46,7 +46,8 @@ def git(*words):
 def python(*words, **more):
     "A command by a fork of this process: passed, seconds, what it printed."
     started = time.time()
-    done = subprocess.run([*PYTHON, *map(str, words)], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace', **more)
+    streams = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run([*PYTHON, *map(str, words)], cwd=ROOT, text=True, errors='replace', **streams, **more)
     return done.returncode == 0, time.time() - started, done.stdout
 
 def two_at_a_time(commands):
@@ -67,7 +68,8 @@ def regenerate(tally):
         for command in ('nbdev_export', 'nbdev_clean'):
             done = subprocess.run([BIN/command], cwd=copy, capture_output=True, text=True, env=os.environ | {'PYTHONPATH': str(copy)})
             if done.returncode: return tally.add(f'{command} on an empty package', done.stdout[-1500:] + done.stderr[-1500:])
-        there = {str(p.relative_to(copy)) for d in ('ffd_repro', 'nbs') for p in (copy/d).rglob('*') if p.is_file() and '__pycache__' not in p.parts}
+        files = (p for d in ('ffd_repro', 'nbs') for p in (copy/d).rglob('*') if p.is_file() and '__pycache__' not in p.parts)
+        there = {str(p.relative_to(copy)) for p in files}
         here = {f for f in tracked if f.startswith(('ffd_repro/', 'nbs/'))}
         differ = sorted(here ^ there) + sorted(f for f in here & there if (ROOT/f).read_bytes() != (copy/f).read_bytes())
         tally.add('the package is what the notebooks export', differ and '   differs: ' + ', '.join(differ[:12]) + '\n   fix: make export')
@@ -76,7 +78,7 @@ def readme(tally):
     ok, _, text = python(BIN/'ffd_report', '--profile', 'small', '--check')
     tally.add('README, comparison and report are what the results give', '' if ok else text[-1500:])
 
-def all_notebooks(): return sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if 'templates' not in p.parts and '.ipynb_checkpoints' not in p.parts)
+def all_notebooks(): return sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if not {'templates', '.ipynb_checkpoints'} & set(p.parts))
 
 def notebooks(tally, paths=None):
     "Every notebook from top to bottom."
@@ -105,8 +107,9 @@ def notebook(path, keep=False):
         for cell in nb.cells:
             if cell.cell_type == 'code': cell.outputs = [o for o in cell.get('outputs', []) if o.get('name') != 'stderr']
         return write_nb(nb, path)
-    differs = list(difflib.unified_diff(kept, said(nb), 'kept', 'now', lineterm='', n=1)) if path.relative_to(ROOT/'nbs').as_posix().startswith(SHOWN) else []
-    if differs: sys.exit('\n'.join(['   its kept outputs are not what it gives; fix: make shown', *differs]))
+    if not path.relative_to(ROOT/'nbs').as_posix().startswith(SHOWN): return
+    if differs := list(difflib.unified_diff(kept, said(nb), 'kept', 'now', lineterm='', n=1)):
+        sys.exit('\n'.join(['   its kept outputs are not what it gives; fix: make shown', *differs]))
 
 def pages(tally):
     "Every declared target as a page, in smoke, through the Snakefile."
@@ -133,7 +136,8 @@ def imported(path):
     text = path.read_text()
     if path.suffix == '.ipynb': text = '\n'.join(''.join(c['source']) for c in json.loads(text)['cells'] if c['cell_type'] == 'code')
     found = set(re.findall(r'ffd_repro\.(\w+\.\w+)', text))
-    for room, names in re.findall(r'from ffd_repro\.(\w+) import ([\w, ]+)', text): found |= {f'{room}.{name.split()[0]}' for name in names.split(',')}
+    for room, names in re.findall(r'from ffd_repro\.(\w+) import ([\w, ]+)', text):
+        found |= {f'{room}.{name.split()[0]}' for name in names.split(',')}
     return found
 
 def resting_on_changes():
@@ -163,7 +167,7 @@ def main(names):
             started = time.time()
             (STEPS | dict(quick=quick))[title](tally)
             print(f'   {time.time() - started:.0f} s', flush=True)
-    used = sum(getattr(resource.getrusage(who), t) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) for t in ('ru_utime', 'ru_stime'))
+    used = sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
     if tally.failed: print('\nfailed: ' + ', '.join(tally.failed))
     print(f'\n{time.time() - tally.started:.0f} seconds, {used/60:.1f} processor minutes')
     print(f'{tally.passed} passed, {len(tally.failed)} failed' + (f', {tally.skipped} skipped' if tally.skipped else ''))
@@ -171,7 +175,8 @@ def main(names):
 
 if __name__ == '__main__':
     words = sys.argv[1:]
-    if unknown := [w for w in words if w not in (*STEPS, 'quick', '--keep') and not w.endswith('.ipynb')]: sys.exit(f'No step is called {unknown[0]!r}.\n{__doc__}')
+    unknown = [w for w in words if w not in (*STEPS, 'quick', '--keep') and not w.endswith('.ipynb')]
+    if unknown: sys.exit(f'No step is called {unknown[0]!r}.\n{__doc__}')
     alone = [w for w in words if w.endswith('.ipynb')]
     for path in alone: notebook(path, '--keep' in words)
     if not alone: main(words)

@@ -12,18 +12,21 @@ from ffd_repro.base.warm import ADDRESS, PYTHON, warm
 def server():
     with warm('json'): yield os.environ[ADDRESS]
 
-def start(text, *words, **more): return subprocess.Popen([*PYTHON, '-c', text, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+def start(text, *words, **more):
+    streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen([*PYTHON, '-c', text, *words], text=True, **streams, **more)
 
 def gone(pid, within=10):
     "Whether a process ends soon."
     for _ in range(100*within):
         try: ended = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'Z'
-        except FileNotFoundError: ended = True
+        except (FileNotFoundError, ProcessLookupError): ended = True
         if ended: return True
         time.sleep(.01)
 
 def test_a_command_is_a_fork_with_its_callers_surroundings(server, tmp_path):
-    text = 'import json, os, sys; print(os.getcwd(), os.environ["FFD_TEST"], sys.argv, "json" in sys.modules, __name__); print("bad", file=sys.stderr); sys.exit(7)'
+    shows = 'print(os.getcwd(), os.environ["FFD_TEST"], sys.argv, "json" in sys.modules, __name__)'
+    text = f'import os, sys; {shows}; print("bad", file=sys.stderr); sys.exit(7)'
     command = start(text, 'a word', cwd=tmp_path, env=os.environ | dict(FFD_TEST='here'))
     out, err = command.communicate()
     assert (out, err, command.returncode) == (f"{tmp_path} here ['-c', 'a word'] True __main__\n", 'bad\n', 7)

@@ -66,7 +66,8 @@ def become(request:dict, # words, cwd, env
 # %% ../../nbs/00_base/warm.ipynb #38994395
 def interpret(words):
     "Run the words of a command line as python does."
-    import runpy, types
+    import runpy
+    import types
     while words[0].startswith('-X'): words = words[1:]
     first, rest = words[0], words[1:]
     if first == '-m':
@@ -81,7 +82,10 @@ def interpret(words):
 # %% ../../nbs/00_base/warm.ipynb #8f9cf611
 def finish(do, *words):
     "Call `do`, and end this process with the exit status that python would give."
-    import atexit, multiprocessing, threading, traceback
+    import atexit
+    import multiprocessing
+    import threading
+    import traceback
     status = 0
     try: do(*words)
     except SystemExit as e:
@@ -179,7 +183,9 @@ def warm(*modules): # names of modules to import first
     if sys.platform != 'linux':
         yield
         return
-    import gc, importlib, shutil, tempfile
+    import gc
+    import importlib
+    import tempfile
     for name in modules: importlib.import_module(name)
     folder = tempfile.mkdtemp(prefix='ffd-') # removed by hand: forks inherit what is registered for the end of a process, and do it
     with socket.socket(socket.AF_UNIX) as listener:
@@ -198,7 +204,8 @@ def warm(*modules): # names of modules to import first
             os.environ[ADDRESS] = before
             os.close(alive)
             os.waitpid(pid, 0)
-            shutil.rmtree(folder)
+            os.unlink(address)
+            os.rmdir(folder)
 
 # %% ../../nbs/00_base/warm.ipynb #7c7af89f
 if __name__ == '__main__' and '__file__' in globals(): client(sys.argv[1:])

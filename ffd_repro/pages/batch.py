@@ -21,7 +21,7 @@ from ..base.paths import cache, data_root, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, load, targets
 from ..base.warm import PYTHON, warm
-from ..runs.code import drawn_by
+from ..runs.code import test_code, training_code
 from ..sets.stores import check_there, corpus_root
 from .pages import page_path, template_path
 from .tables import cell_text, pivot, printed_here
@@ -59,6 +59,7 @@ class Work:
         self.todo = {s.id: s for s in missing(plan(self.targets, profile))}
         self.workers = 1 if profile_of(profile).tiny else 2
         self.jobs = jobs_of(self.todo.values(), together=profile_of(profile).tiny)
+        self.job_of = {s.id: job for job, specs in self.jobs.items() for s in specs}
         self.requests = {r.key: r for s in self.todo.values() for r in map(s.request, (None, *s.tests))}
         for job in self.jobs: Path(self.mark('run', job)).unlink(missing_ok=True)
         self.report = str(results(profile)/'report.md')
@@ -82,12 +83,12 @@ class Work:
         s, settings = self.jobs[job][0], ','.join(s.setting for s in self.jobs[job])
         protocol = f" --protocol '{s.protocol}'" if str(s.protocol) else ''
         tests = ','.join(map(str, s.tests))
-        return f"ffd_train {s.method} --setting {settings} --train '{s.train}' --tests '{tests}' --profile {s.profile.name} --seed {s.seed}{protocol}"
+        views = f"--train '{s.train}' --tests '{tests}'"
+        return f'ffd_train {s.method} --setting {settings} {views} --profile {s.profile.name} --seed {s.seed}{protocol}'
 
     def waits(self, key):
         "The jobs whose runs a page needs and that are not there yet."
-        wanted = {s.id for s in plan([key], self.profile)}
-        return [job for job, specs in self.jobs.items() if wanted & {s.id for s in specs}]
+        return list(dict.fromkeys(self.job_of[s.id] for s in plan([key], self.profile) if s.id in self.job_of))
 
     def inputs(self, key):
         "What a page waits for: its template and its runs."
@@ -98,12 +99,14 @@ class Work:
         "The table with scores that is soonest there: one whose every row can be trained here, of the fewest stores and runs."
         waits = {key: self.waits(key) for key in self.targets}
         tables = [key for key in self.targets if '/table-' in key and waits[key]] or self.targets
-        return min(tables, key=lambda key: (any(m not in detectors for m, _ in targets[key].methods),
-                                            len({v for job in waits[key] for v in self.stores(job)}), sum(len(self.jobs[job]) for job in waits[key])))
+        def wait(key): # the rows that stay empty first, then the stores, then the runs
+            empty = any(m not in detectors for m, _ in targets[key].methods)
+            return empty, len({store for job in waits[key] for store in self.stores(job)}), sum(len(self.jobs[job]) for job in waits[key])
+        return min(tables, key=wait)
 
     def remember(self):
         "Work out, before this process is forked, the fingerprints that every fork would work out again."
-        for r in self.requests.values(): drawn_by(r.view.corpus, self.profile)
+        for s in self.todo.values(): training_code(s), [test_code(s, t) for t in s.tests]
 
 # %% ../../nbs/95_pages/batch.ipynb #1cf2435d
 class Told:
@@ -112,9 +115,10 @@ class Told:
 
     def hear(self, line:str)->str: # the name of a job that has just ended, or ''
         "Take in one line."
-        if line.startswith(' '): self.block.append(line.strip())
-        elif self.block: self.describe(*self.block)
-        if not line.startswith(' '): self.block = [line.strip()] if re.match(r'(local)?rule |Error in rule ', line) else []
+        if line.startswith(' '): self.block += [line.strip()] * bool(self.block)
+        else:
+            if self.block: self.describe(*self.block)
+            self.block = [line.strip()] if re.match(r'(local)?rule |Error in rule ', line) else []
         if m := re.match(r'(\d+) of (\d+) steps', line): self.done, self.total = int(m[1]), int(m[2])
         if m := re.match(r'total +(\d+)$', line): self.total = int(m[1])
         m = re.match(r'Finished jobid: (\d+)', line)
@@ -150,33 +154,35 @@ def clock(seconds:float)->str: return f'{int(seconds)//60:02d}:{int(seconds)%60:
 def follow(lines, log, show, out=None # a stream; standard output when None
           )->list: # the logs of failed jobs
     "Tell what Snakemake does while it does it; `show` may add text to a finished step."
-    told, started, failures = Told(), time.time(), 0
-    with tqdm(desc='planning', total=1, unit='step', disable=not (out or sys.stdout).isatty(), file=out or sys.stdout,
+    told, started, failures, out = Told(), time.time(), 0, out or sys.stdout
+    with tqdm(desc='planning', total=1, unit='step', disable=not out.isatty(), file=out,
               bar_format='{desc} {bar:24} {n}/{total} steps, {elapsed} so far, {remaining} to go') as bar:
         for line in lines:
             log.write(line)
-            name, (bar.n, bar.total) = told.hear(line.rstrip('\n')), (told.done, told.total)
-            doing = ', '.join(told.names[j] for j in told.running)
-            bar.set_description((f'{len(told.failed)} failed; ' if told.failed else '') + doing[:70])
-            said = [f'[{told.done + 1}/{told.total} {clock(time.time() - started)}] {name}'] * bool(name and bar.disable)
-            said += [show(name)] if name and show(name) else []
+            name, bar.n, bar.total = told.hear(line.rstrip('\n')), told.done, told.total
+            failed = f'{len(told.failed)} failed; ' if told.failed else ''
+            doing = failed + (', '.join(told.names[j] for j in told.running) or 'planning')[:70]
+            if not bar.disable and f'{doing}: ' != bar.desc: bar.set_description(doing)
+            said = [f'[{told.done + 1}/{told.total} {clock(time.time() - started)}] {name}'] if name and bar.disable else []
+            said += [text] if name and (text := show(name)) else []
             said += [f'FAILED, see {shown(f)}' for f in told.failed[failures:]]
             failures = len(told.failed)
-            for text in said: bar.write(text, file=out or sys.stdout)
-            (out or sys.stdout).flush()
+            for text in said: bar.write(text, file=out)
+            if said: out.flush()
     return told.failed
 
 # %% ../../nbs/95_pages/batch.ipynb #060aba90
-HEAVY = ('ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'seaborn', 'papermill', 'jupyter_client.manager',
-         'ipykernel.kernelapp', 'ffd_repro.pages.report', 'snakemake.cli') # imported once, for all that are forked
+HEAVY = ('ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'seaborn', 'papermill',
+         'jupyter_client.manager', 'ipykernel.kernelapp', 'ffd_repro.pages.report', 'snakemake.cli') # imported once, for all forks
 
 def snakemake(work:Work, names:str, jobs:int)->tuple[int,list]: # exit status, logs of failed jobs
     "Run the Snakefile; pages that are there already are made again when there are runs to train."
     log, first = cache()/'logs'/work.profile/'snakemake.log', work.first
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [*PYTHON, '-m', 'snakemake', '--snakefile', str(root()/'Snakefile'), '--directory', str(cache()), '--cores', str(jobs),
-               '--scheduler', 'greedy', '--rerun-triggers', 'mtime', '--rerun-incomplete', '--keep-going', '--nolock', '--prioritize', work.page(first),
-               '--config', f'profile={work.profile}', f'targets={names}', *(['--forcerun', 'run'] if work.todo else [])]
+               '--scheduler', 'greedy', '--rerun-triggers', 'mtime', '--rerun-incomplete', '--keep-going', '--nolock',
+               '--prioritize', work.page(first), '--config', f'profile={work.profile}', f'targets={names}',
+               *(['--forcerun', 'run'] if work.todo else [])]
     def show(name): return f'\n{beside(first, work.profile)}' if name == f'page {first}' else ''
     work.remember()
     with log.open('w') as f, warm(*HEAVY):
@@ -191,7 +197,8 @@ def snakemake(work:Work, names:str, jobs:int)->tuple[int,list]: # exit status, l
 def explain_failure(failed:list)->str:
     "The last lines of the logs of failed jobs."
     logs = [f for f in dict.fromkeys(failed) if Path(f).exists()] or [str(p) for p in cache().glob('logs/*/snakemake.log')]
-    return '\n\n'.join(f'{shown(f)}:\n' + '\n'.join('   ' + l for l in Path(f).read_text(errors='replace').splitlines()[-12:]) for f in logs[:5])
+    def last(path): return ''.join(f'\n   {l}' for l in Path(path).read_text(errors='replace').splitlines()[-12:])
+    return '\n\n'.join(f'{shown(f)}:{last(f)}' for f in logs[:5])
 
 @call_parse
 def ffd_reproduce(profile:Param('size of the work: smoke, small or paper', str)='smoke',

@@ -14,15 +14,17 @@ from fastcore.script import Param, call_parse, store_true
 from ..base.errors import BadSetting, FFDError, MissingData, need
 from ..base.paths import atomic, results, root, shown
 from ..base.profiles import profile as profile_of
-from ..base.warm import PYTHON
 from ..base.registry import load, targets
+from ..base.warm import PYTHON
 
 # %% ../../nbs/95_pages/pages.ipynb #aae76961
 def template_path(kind:str # of a target
                  )->Path:
     "The notebook that is executed for a kind; raises `MissingData`."
     path = root()/'nbs'/'95_pages'/'templates'/f'{kind}.ipynb'
-    if not path.exists(): raise MissingData(f'There is no template for the kind {kind!r}.', path, 'the templates are in a checkout of the repository, not in an installed copy')
+    if not path.exists():
+        raise MissingData(f'There is no template for the kind {kind!r}.', path,
+                          'the templates are in a checkout of the repository, not in an installed copy')
     return path
 
 def page_path(key:str, profile:str)->Path:
@@ -66,7 +68,8 @@ def make_page(key:str, profile:str, train:bool=True, progress:bool=True)->Path: 
     template, page = template_path(targets[key].kind), page_path(key, profile)
     profile_of(profile)
     if not any('parameters' in c.metadata.get('tags', []) for c in nbformat.read(template, 4).cells):
-        raise BadSetting('A template has no cell tagged `parameters`.', template, 'tag it, and keep `allowed_cell_metadata_keys = tags` in settings.ini')
+        raise BadSetting('A template has no cell tagged `parameters`.', template,
+                         'tag it, and keep `allowed_cell_metadata_keys = tags` in settings.ini')
     os.environ.setdefault('PYDEVD_DISABLE_FILE_VALIDATION', '1')
     try:
         with atomic(page) as tmp, kernel_options() as options:
@@ -74,7 +77,8 @@ def make_page(key:str, profile:str, train:bool=True, progress:bool=True)->Path: 
                                        progress_bar=progress, cwd=str(root()), **options)
             nbformat.write(tidy(nbformat.read(tmp, 4)), tmp)
     except papermill.PapermillExecutionError as e:
-        raise BadSetting(f'The page {key} failed in cell {e.cell_index}: {e.ename}: {e.evalue}', template, 'run the template in JupyterLab to see where') from None
+        raise BadSetting(f'The page {key} failed in cell {e.cell_index}: {e.ename}: {e.evalue}', template,
+                         'run the template in JupyterLab to see where') from None
     return page
 
 # %% ../../nbs/95_pages/pages.ipynb #1ac05412
