@@ -8,6 +8,7 @@ __all__ = ['RowKey', 'READING', 'Condition', 'Target', 'target_of']
 # %% ../../nbs/85_claims/targets.ipynb #1cce1f49
 from collections import namedtuple
 from dataclasses import dataclass, field
+from fastcore.basics import patch
 from ..base.contracts import ROW_KEY
 from ..base.errors import BadSetting, lookup
 from ..base.registry import targets
@@ -67,25 +68,6 @@ class Target:
         "A condition by its name; raises `UnknownName`."
         return lookup(f'condition of {self.key}', name, self.conditions) if name else Condition()
 
-    def asked(self, setting:str, condition:str='')->tuple: # setting, protocol
-        "What is run for a cell whose row key has this setting and condition; raises `UnknownName`."
-        c = self.condition(condition)
-        switches = dict(part.split('=', 1) for part in f'{self.usual.protocol},{c.protocol}'.split(',') if part)
-        return c.setting or self.usual.setting or setting, ','.join(f'{k}={v}' for k, v in sorted(switches.items()))
-
-    def test_of(self, test:str, condition:str='')->str: # 'Celeb-DF', 'Celeb-DF|crf=30'
-        "The test faces of a cell: the view, and after `|` what is done to them; raises `UnknownName`."
-        how = self.condition(condition).treatment
-        return f'{test}|{how}' if how else test
-
-    def averaged(self, train:str, test:str)->tuple: # of views
-        "The views whose cells a cell of a column of averages is the mean of; none for any other."
-        return tuple(v for v in self.views if v[0] in train.split(' / ')) if (train, test) in self.averages else ()
-
-    def read(self, view:str)->str:
-        "The view that stands here for a printed one."
-        return self.reading.get(view, READING.get(view, view))
-
     @property
     def levels(self)->tuple: # of 'frame', 'sequence', 'video'
         "The levels that the target prints; 'frame+sequence' is two."
@@ -96,6 +78,30 @@ class Target:
 
     @property
     def item(self)->str: return self.key.split('/')[1]
+
+# %% ../../nbs/85_claims/targets.ipynb #11572618
+@patch
+def asked(self:Target, setting:str, condition:str='')->tuple: # setting, protocol
+    "What is run for a cell whose row key has this setting and condition; raises `UnknownName`."
+    c = self.condition(condition)
+    switches = dict(part.split('=', 1) for part in f'{self.usual.protocol},{c.protocol}'.split(',') if part)
+    return c.setting or self.usual.setting or setting, ','.join(f'{k}={v}' for k, v in sorted(switches.items()))
+
+@patch
+def test_of(self:Target, test:str, condition:str='')->str: # 'Celeb-DF', 'Celeb-DF|crf=30'
+    "The test faces of a cell: the view, and after `|` what is done to them; raises `UnknownName`."
+    how = self.condition(condition).treatment
+    return f'{test}|{how}' if how else test
+
+@patch
+def averaged(self:Target, train:str, test:str)->tuple: # of views
+    "The views whose cells a cell of a column of averages is the mean of; none for any other."
+    return tuple(v for v in self.views if v[0] in train.split(' / ')) if (train, test) in self.averages else ()
+
+@patch
+def read(self:Target, view:str)->str:
+    "The view that stands here for a printed one."
+    return self.reading.get(view, READING.get(view, view))
 
 # %% ../../nbs/85_claims/targets.ipynb #86274b4a
 def target_of(key:RowKey)->Target:

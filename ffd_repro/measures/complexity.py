@@ -48,7 +48,7 @@ def complexity(model:nn.Module, # takes [1, 3, side, side], or [1, 1+after, 3, s
                side:int, # pixels
                after:int=0 # frames after the first that an input needs
               )->Complexity:
-    "Parameters and MACs by the rule that reproduces LDFnet's Table I; raises `MissingExtra` or `BadSetting`."
+    "Parameters and MACs by the rule of ptflops; raises `MissingExtra` or `BadSetting`."
     macs = _ptflops(model, side, after, backend='pytorch', backend_specific_config={'count_functional': False})
     return Complexity(sum(p.numel() for p in model.parameters() if p.requires_grad), macs)
 
@@ -73,7 +73,7 @@ def layer_macs(model:nn.Module, # takes [1, 3, side, side], or [1, 1+after, 3, s
                side:int, # pixels
                after:int=0 # frames after the first that an input needs
               )->int: # multiply-accumulates of one input
-    "MACs by the rule that reproduces Xception in LDA's Table VII; products in functions do not count."
+    "MACs of convolutions, linear layers and batch norms alone; products in functions do not count."
     costs, net = [], copy.deepcopy(model).eval()
     for module in net.modules(): module.register_forward_hook(lambda module, _, output: costs.append(_own(module, output)))
     device = next((p.device for p in net.parameters()), None)

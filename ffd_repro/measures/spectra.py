@@ -18,7 +18,7 @@ from .localisation import mean_replicates
 # %% ../../nbs/50_measures/spectra.ipynb #071e7331
 # weights of red, green and blue; not stated: chosen because ITU-R BT.601's are what "grey" means in the usual libraries
 GREY = (.299, .587, .114)
-SIZE = 16 # pixels of a patch (MC-LCR 3.2)
+SIZE = 16 # pixels of a patch, as printed for faces of 256
 
 def grey(images # [..., H, W, 3], 0 to 255
         )->np.ndarray: # float64 [..., H, W], grey levels
@@ -29,7 +29,7 @@ def grey(images # [..., H, W, 3], 0 to 255
 
 def patch_of(side:int # pixels of a face
             )->int: # pixels
-    "The side of a patch at a size of face: 16, and below 128 pixels 8, as MC-LCR's net here takes it."
+    "The side of a patch at a size of face: 16, and below 128 pixels 8."
     return SIZE if side >= 8*SIZE else SIZE//2 # not stated: chosen because a face of 64 pixels has 64 patches then
 
 # %% ../../nbs/50_measures/spectra.ipynb #4aedd642

@@ -44,7 +44,7 @@ def cost_table(counts:pd.DataFrame)->pd.DataFrame: # from `costs`
     show = lambda column, metric: [show_value(metric, v) for v in counts[column]]
     return pd.DataFrame({'parameters, printed': show('printed params', 'params'), 'here': show('params', 'params'),
         'off': off('params', 'printed params'),
-                         'MACs, printed': show('printed MACs', 'MACs'), 'by layer (Table VII)': show('layers', 'MACs'),
+                         'MACs, printed': show('printed MACs', 'MACs'), 'by layer': show('layers', 'MACs'),
                          'off by': off('layers', 'printed MACs'),
                          'by ptflops': show('ptflops', 'MACs'), 'by ptflops off': off('ptflops', 'printed MACs'),
                          'dispatched': show('dispatched', 'MACs')}, index=counts.index)

@@ -24,8 +24,8 @@ from ..runs.runs import execute, missing, trained
 # %% ../../nbs/95_pages/sections.ipynb #c4d09c6b
 STAND_INS = ('Where {where} says *stand-in*, the faces are procedural: such a number is no statement about the corpus of that name, '
              'and only comparisons inside this {what} can be read.')
-JUDGED = ("*Printed* says how many of the claim's comparisons hold among the paper's own numbers. *Ours* judges the same comparisons on "
-          "our measurements: "
+JUDGED = ("*Printed* says how many of the claim's comparisons hold among the paper's own numbers. "
+          '*Ours* judges the same comparisons on our measurements: '
           'a comparison holds or fails only when its whole 95 % interval lies on one side of zero. '
           'The last column shows the comparison that speaks most against the claim.')
 TRAINED = 'What is missing is trained now (unless the page was asked to use only what is there); what is there is read.'
