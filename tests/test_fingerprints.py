@@ -86,5 +86,13 @@ def test_a_treatment_changes_its_tests_alone(before, copy):
     assert changed(before, copy) == {'blends on Celeb-DF|blur=0.3'}
 
 def test_a_layer_changes_the_nets_that_have_it(before, copy):
-    replaced(module(copy, 'layers.scse'), 'sigmoid()', 'tanh()')
+    replaced(module(copy, 'layers.scse'), 'x*(c + s)', 'x*(c - s)')
     assert changed(before, copy) == {'blends'}
+
+def test_a_kind_of_set_changes_the_trainings_that_are_fed_it(before, copy):
+    replaced(module(copy, 'sets.self_blending'), 'class BlendSet(_Planned):', 'class BlendSet(_Planned):\n    added = 1\n')
+    assert changed(before, copy) == {'blends'}
+
+def test_what_draws_a_stand_in_changes_every_run_on_it(before, copy):
+    replaced(module(copy, 'drawn.filming'), 'cv2.setNumThreads(1)', 'cv2.setNumThreads(2)')
+    assert changed(before, copy) == set(before)

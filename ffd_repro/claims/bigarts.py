@@ -132,7 +132,8 @@ REAL = target('real-forgeries', 'real_forgeries', 'Real face swaps, learnt from 
      'the corpora of the papers are gated, and a score on drawings says nothing about a real forgery'),
     ('three kinds of training fakes', '(Real, Real) alone', 'it is the kind that needs no forgery'),
     ('faces as they are', 'mirrored half of the time, beside the JPEG of the recipe', 'photographs are few')),
-    note="Made by ffd_real_blends, not by make reproduce: the pictures are the reader's own.")
+    note=('Runs of the setting `real_blends` on the corpora `photographs` and `pairs`; made where FFD_DATA holds them, '
+          "because the pictures are the reader's own."))
 
 # %% ../../nbs/85_claims/bigarts.ipynb #d66fdbf0
 def at(m, method:str, test:str, train:str=CELEB, metric:str='AUC', setting:str='full'): return m(metric, method, setting, test, train)

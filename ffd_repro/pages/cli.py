@@ -28,7 +28,7 @@ def list_corpora(profile:str='smoke')->list[str]: # lines
     def source(name):
         try: return locate(name, profile).data
         except MissingData: return 'stand-in, to be made' if name in STAND_INS else 'not here'
-    return [f'{name:13s} {CORPORA[name]:22s} {source(name)}' for name in corpora]
+    return [f'{name:13s} {CORPORA.get(name, name):22s} {source(name)}' for name in corpora]
 
 # %% ../../nbs/95_pages/cli.ipynb #de75fb6d
 LISTINGS = dict(detectors=list_detectors, targets=list_targets, corpora=list_corpora)
@@ -36,7 +36,8 @@ LISTINGS = dict(detectors=list_detectors, targets=list_targets, corpora=list_cor
 @call_parse
 def ffd_list(what:Param('detectors, targets or corpora; everything when left out', str, opt=False, nargs='?', default='')=''):
     "List the detectors, the tables and figures that can be made, and the corpora."
-    load('systems', 'baselines', 'claims')
-    try: chosen = {what: lookup('listing', what, LISTINGS)} if what else LISTINGS
+    try:
+        load('systems', 'baselines', 'claims')
+        chosen = {what: lookup('listing', what, LISTINGS)} if what else LISTINGS
     except FFDError as e: raise SystemExit(str(e)) from None
     for title, lines in chosen.items(): print(f'{title}\n' + '\n'.join(f'  {l}' for l in lines()))

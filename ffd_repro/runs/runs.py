@@ -151,9 +151,9 @@ def ffd_train(method:Param('detector, see ffd_list', str),
               lr:Param('initial learning rate, where not that of the recipe', float)=None,
               pretrained:Param('start from the pretrained weights of the detector, which are fetched', store_true)=False):
     "Train a detector on one view, test it, and keep its predictions; continues an interrupted training."
-    load('systems', 'baselines')
     other = {k: v for k, v in dict(epochs=epochs, batch=batch, lr=lr, pretrained=pretrained or None).items() if v is not None}
     try:
+        load('systems', 'baselines')
         asked = [name.strip() for name in (tests or train).split(',')]
         specs = [make_spec(method, s.strip(), train, asked, profile, seed, protocol, **other) for s in setting.split(',')]
         for s in specs: lookup(f'setting of {method}', s.setting, dict.fromkeys(detectors[method].settings))
