@@ -16,15 +16,14 @@ from ..corpora.reading import corpora
 from ..faces.geometry import Box, affine_to_crop, move, square
 from ..faces.loading import FaceStore
 from ..faces.landmarks import LANDMARK_SOURCES, crop_matrix
-from .people import sample_identity
 from .motion import track, with_expression
+from .people import sample_identity
 from .rendering import tight_box
 from ..forgeries.blending import wobble
 from .filming import DONORS, SEED, crop_side
-from ..claims.names import CORPORA
-from .plans import PLANS
-from .trees import Clip, Fake, Size
+from .plans import STAND_INS
 from .standins import code
+from .trees import Clip, Fake, Size
 from ..forgeries.swapping import similarity
 
 # %% ../../nbs/35_drawn/drawn_landmarks.ipynb #95e1db95
@@ -34,18 +33,19 @@ def points_of(name:str, # of the corpus
               who:Clip, where:Clip, mood:Clip # head; pose; expression
              )->np.ndarray: # float32 [frames, 68, 2], in the rendered square
     "The landmarks of a clip, frame by frame."
-    person = sample_identity(SEED, name, who.person, style=name)
-    poses, moods = (track(SEED, name, clip.person, clip.take, n=size.frames, fps=CORPORA[name].fps, style=name) for clip in (where, mood))
+    style, fps = STAND_INS[name].style, STAND_INS[name].fps
+    person = sample_identity(SEED, name, who.person, style=style)
+    poses, moods = (track(SEED, name, clip.person, clip.take, n=size.frames, fps=fps, style=style) for clip in (where, mood))
     return np.stack([landmarks(person, with_expression(p, m), size.side) for p, m in zip(poses, moods)])
 
 # %% ../../nbs/35_drawn/drawn_landmarks.ipynb #d8bc28bd
 def corner(name:str, size:Size, clip:Clip)->np.ndarray: # x, y
     "The top left corner of what a clip shows of its rendered square."
-    h, w = rng('window', SEED, name, clip.person, clip.take).choice(CORPORA[name].shapes)
+    h, w = rng('window', SEED, name, clip.person, clip.take).choice(STAND_INS[name].shapes)
     sides = np.array([int(round(s*size.side/2))*2 for s in (w, h)])
     boxes = np.array([tight_box(p) for p in points_of(name, size, clip, clip, clip)])
-    middle = (boxes[:, :2]+boxes[:, 2:]).mean(0)/2
-    return np.clip([round(m-s/2) for m, s in zip(middle, sides)], 0, size.side-sides)
+    middle = (boxes[:, :2] + boxes[:, 2:]).mean(0)/2
+    return np.clip([round(m - s/2) for m, s in zip(middle, sides)], 0, size.side - sides)
 
 # %% ../../nbs/35_drawn/drawn_landmarks.ipynb #54ad4bf7
 def _laid(real, donor)->np.ndarray: # [68,2]
@@ -53,12 +53,13 @@ def _laid(real, donor)->np.ndarray: # [68,2]
     lay = similarity(donor[17:], real[17:])
     return np.r_[real[:17], move(donor[17:], lay)]
 
+# way of forging -> (landmarks of the target, landmarks of the donor) -> those of the forgery
 SHOWN = dict(deepfake=_laid, faceswap=lambda real, donor: real, face2face=lambda real, donor: donor, synthesise=lambda real, donor: donor,
-             neural_textures=lambda real, donor: np.r_[real[:48], donor[48:]]) # way of forging -> landmarks of the target and of the donor -> those of the forgery
+             neural_textures=lambda real, donor: np.r_[real[:48], donor[48:]])
 
 def forged_points(name:str, size:Size, fake:Fake)->np.ndarray: # [frames, 68, 2], in the rendered square
     "The landmarks of a forgery, frame by frame."
-    way = lookup(f'method of {name}', fake.method, CORPORA[name].methods)
+    way = lookup(f'method of {name}', fake.method, STAND_INS[name].methods)
     real = points_of(name, size, fake.target, fake.target, fake.target)
     donor = points_of(name, size, *DONORS[way.donor](fake.target, fake.source)[:3])
     shift = [wobble(way.put.jitter*size.side, size.side, SEED, name, fake.path, t) for t in range(size.frames)]
@@ -74,13 +75,17 @@ def clips_named(name:str, size:Size, videos, # names of videos
                 qualities=()                 # of each
                )->dict:                      # name -> Clip or Fake
     "The clips of a plan that videos are. A name that the plan has not is a `BadFile`."
-    clips, by_stem, found = sum(PLANS[name](size), []), {}, {}
-    for clip in clips: by_stem.setdefault(Path(clip.path).stem, []).append((Path(clip.path).with_suffix('').as_posix().replace('.tar.gz', '').split('/'), clip))
+    clips, by_stem, found = sum(STAND_INS[name].jobs(size), []), {}, {}
+    for clip in clips:
+        path = Path(clip.path).with_suffix('').as_posix().replace('.tar.gz', '').split('/')
+        by_stem.setdefault(Path(clip.path).stem, []).append((path, clip))
     for video, quality in zip(videos, qualities or ['']*len(videos)):
         steps = [s for s in video.split('/') if s not in (name, quality)]
         fits = [(path, clip) for path, clip in by_stem.get(steps[-1], ()) if _within(steps, path)]
-        sure = [(p, c) for p, c in fits if set(p)&set(corpora[name].levels.get(quality, ()))] if len(fits)>1 else fits
-        if len(sure)!=1: raise BadFile(f'{video} is {"no clip" if not sure else "several clips"} of the plan of {name}', fix='build the stand-in and extract its faces again')
+        sure = [(p, c) for p, c in fits if set(p)&set(corpora[name].levels.get(quality, ()))] if len(fits) > 1 else fits
+        if len(sure) != 1:
+            number = 'no clip' if not sure else 'several clips'
+            raise BadFile(f'{video} is {number} of the plan of {name}.', fix='build the stand-in and extract its faces again')
         found[video] = sure[0][1]
     return found
 
@@ -89,15 +94,16 @@ def _to_face(name:str, size:Size, box, # of the original in that frame, in the r
              row, store:FaceStore)->list: # of matrices [2,3], applied in turn
     "The way from the rendered square to the stored face, after the corner was taken off."
     whole, margin = str(row.detector).startswith('whole'), store.meta.get('margin', 1.3)
-    first = [affine_to_crop(square(Box(*box), CORPORA[name].crop), crop_side(size))] if CORPORA[name].crop else []
-    return first+[crop_matrix((row.x0, row.y0, row.x1, row.y1), store.side, 1 if whole else margin, getattr(row, 'turn', 0.))]
+    first = [affine_to_crop(square(Box(*box), STAND_INS[name].crop), crop_side(size))] if STAND_INS[name].crop else []
+    return first + [crop_matrix((row.x0, row.y0, row.x1, row.y1), store.side, 1 if whole else margin, getattr(row, 'turn', 0.))]
 
 def stand_in_size(store:FaceStore)->Size:
     "The size of the stand-in that a store was cut from. One drawn by other code is a `BadFile`."
     settings = store.meta['stand_in']['settings']
     size, name = Size(**settings['size']), store.meta['corpus']
-    if (settings['seed'], settings['code'])!=(SEED, code(name, size)):
-        raise BadFile('the stand-in of this store was drawn by other code, so its landmarks cannot be computed', where=store.folder, fix='delete the store, build the stand-in and extract its faces again')
+    if (settings['seed'], settings['code']) != (SEED, code(name, size)):
+        raise BadFile('The stand-in of this store was drawn by other code, so its landmarks cannot be computed.', where=store.folder,
+                      fix='delete the store, build the stand-in and extract its faces again')
     return size
 
 # %% ../../nbs/35_drawn/drawn_landmarks.ipynb #dbf489be
@@ -112,7 +118,7 @@ def by_plan(store:FaceStore)->np.ndarray: # float32 [N, 68, 2]
         own = points_of(name, size, target, target, target)
         points, at = own if clip is target else forged_points(name, size, clip), corner(name, size, target)
         for i, row in zip(rows.index, rows.itertuples()):
-            out[i] = points[row.frame]-at
+            out[i] = points[row.frame] - at
             for matrix in _to_face(name, size, tight_box(own[row.frame]), row, store): out[i] = move(out[i], matrix)
     return out
 

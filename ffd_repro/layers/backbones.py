@@ -6,7 +6,7 @@
 __all__ = ['LARGE', 'XCEPTION', 'backbone', 'xception_net', 'xception_maps', 'xception_stages']
 
 # %% ../../nbs/55_layers/backbones.ipynb #35311daf
-from ..base import compat # noqa: F401 -- lets torchvision load beside a CPU-only torch
+from ..base import compat # noqa: F401 (declares operators that timm needs)
 import timm
 import torch
 from torch import nn

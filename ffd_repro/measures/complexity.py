@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from ..base import compat # noqa: F401 -- lets torchvision load beside a CPU-only torch
+from ..base import compat # noqa: F401 (declares operators that timm needs)
 from ..base.errors import BadSetting, need
 
 # %% ../../nbs/50_measures/complexity.ipynb #4d7d3c41
