@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['sources', 'UNIT', 'From', 'unit', 'Score', 'Value', 'Map', 'cost', 'Count', 'part_shapes', 'Size', 'speed_path',
-           'measure_speed', 'Speed', 'lookup', 'few_trainings']
+           'speed_code', 'measure_speed', 'Speed', 'lookup', 'few_trainings']
 
 # %% ../../nbs/90_evidence/sources.ipynb #360ef7da
 import json
@@ -24,6 +24,9 @@ from ..measures.intervals import bootstrap
 from ..measures.scores import LEVELS, score_table, try_score
 from ..runs.provenance import surroundings
 from ..runs.runs import device
+from ..base.fingerprints import fingerprint
+from .values import freshness, maps_code, values_code
+from ..runs.runs import status
 
 # %% ../../nbs/90_evidence/sources.ipynb #e9edadd0
 class From:
@@ -42,6 +45,10 @@ class From:
     def nothing(self, profile:str)->str:
         "What to say of a cell that nothing was measured for."
         return f'no run in the profile {profile}'
+
+    def state(self, cell:Cell, spec)->str: # 'ok' or 'stale'
+        "Whether a value of a run was made by the code we have."
+        return status(spec)
 
     def few(self, cell:Cell, profile:str)->bool:
         "Whether some or all of the trainings that its profile asks for are missing."
@@ -87,6 +94,7 @@ class Value(From):
         return np.array([kept[w][draws.integers(len(kept[w]), size=len(kept[w]))].mean() for w in which])
 
     def seed_values(self, cell, profile): return {seed: (v.mean(), len(v)) for seed, v in values_of(cell, profile).items()}
+    def state(self, cell, spec): return freshness(spec, cell.key.metric, values_code(cell.key.metric))
 
 sources.register(Value(), 'value');
 
@@ -99,6 +107,10 @@ class Map(From):
         many, draws = cell.target.condition(cell.key.condition).averaged, rng('entropy', cell.key.train, cell.key.condition, n)
         which = rng('entropy', 'seeds', n).integers(len(kept), size=n)
         return np.array([map_entropy(kept[w][draws.integers(len(kept[w]), size=many)].mean(0)) for w in which])
+
+    def total(self, cell, profile):
+        states = {freshness(s, 'maps', maps_code()) for s in kept_runs(cell, profile).values() if maps_path(s).exists()}
+        return dict(status='stale') if 'stale' in states else {}
 
 sources.register(Map(), 'map');
 
@@ -138,6 +150,11 @@ sources.register(Size(), 'size');
 # %% ../../nbs/90_evidence/sources.ipynb #33d2ac10
 def speed_path(profile:str)->Path: return results(profile)/'runs'/f'speed_{profile}.json'
 
+@lru_cache(maxsize=None)
+def speed_code(method:str)->str: # 16 hexadecimal digits
+    "What the speed of a detector rests on, beside the machine."
+    return fingerprint(throughput, detectors[method].build)
+
 def measure_speed(profile:str, side:int=None, batch:int=8, turns:int=7)->dict: # the record
     "Frames per second of every registered detector, turn by turn, kept in `speed_path`."
     tiny = profile_of(profile).tiny
@@ -146,7 +163,7 @@ def measure_speed(profile:str, side:int=None, batch:int=8, turns:int=7)->dict: #
     after = {name: d.after(d.settings[0]) for name, d in detectors.items()}
     table = throughput(models, side, batch=batch, turns=turns, seconds=.4 if tiny else 6., after=after)
     found = {name: [round(f, 2) for f in speeds] for name, speeds in table.attrs['turns'].items()}
-    record = dict(side=side, batch=batch, turns=found, **surroundings(device()))
+    record = dict(side=side, batch=batch, turns=found, code={name: speed_code(name) for name in found}, **surroundings(device()))
     with atomic(speed_path(profile)) as tmp: tmp.write_text(json.dumps(record, indent=1, sort_keys=True))
     return record
 
@@ -156,6 +173,10 @@ class Speed(From):
         if not speed_path(profile).exists(): return None
         turns = json.loads(speed_path(profile).read_text())['turns'].get(cell.key.method)
         return None if turns is None else np.median(np.asarray(turns)[rng('speed', n).integers(len(turns), size=(n, len(turns)))], 1)
+
+    def total(self, cell, profile):
+        code = json.loads(speed_path(profile).read_text()).get('code', {}).get(cell.key.method)
+        return {} if code == speed_code(cell.key.method) else dict(status='stale')
 
 sources.register(Speed(), 'speed');
 
