@@ -1,4 +1,5 @@
-"""Training faces a second with masks and blends made on the fly: batches as they are, with (Real, Real), with (Fake, Real), and in the shares of BiG-Arts, on one core and on two. `python benchmarks/blending.py`"""
+"""Training faces a second with masks and blends made on the fly: batches as they are, with (Real, Real), with (Fake, Real), and in the
+shares of BiG-Arts, on one core and on two. `python benchmarks/blending.py`"""
 import argparse
 import multiprocessing
 import tempfile
@@ -35,7 +36,8 @@ def work(folder, shares, augment, batch, fakes_only, turns, start, out):
     took = []
     for turn in range(turns+1):
         began, spent, n = time.perf_counter(), time.process_time(), 0
-        made = (faces.batch(chosen[i:i+batch], turn) for i in range(0, len(chosen), batch)) if fakes_only else faces.batches(batch, epoch=turn)
+        made = (faces.batch(chosen[i:i+batch], turn) for i in range(0, len(chosen), batch)) if fakes_only else faces.batches(batch,
+                                                                                                                             epoch=turn)
         for b in made: n += len(b.labels)
         if turn: took.append((n, time.perf_counter()-began, time.process_time()-spent))
     out.put(took)

@@ -1,4 +1,5 @@
-"""Clips out of a store: batches of a face and the n frames after it (`ClipSet`), against the n+1 single-face batches (`FaceSet`) that hold the same pixels. `python benchmarks/clips.py`"""
+"""Clips out of a store: batches of a face and the n frames after it (`ClipSet`), against the n+1 single-face batches (`FaceSet`) that
+hold the same pixels. `python benchmarks/clips.py`"""
 import argparse
 import multiprocessing
 import resource
@@ -35,7 +36,8 @@ def _peak(way, at, out):
     out.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*1024 - before)
 
 def peak(way, at):
-    "Bytes by which the resident memory of a process of its own rises while it makes one batch (Linux). The store is held in memory before, so that its pages do not count."
+    """Bytes by which the resident memory of a process of its own rises while it makes one batch (Linux). The store is held in memory
+    before, so that its pages do not count."""
     fork = multiprocessing.get_context('fork')
     out = fork.Queue()
     child = fork.Process(target=_peak, args=(way, at, out))

@@ -1,6 +1,8 @@
-"""Faces of a ten-second clip, tracked between searches against searched in every frame, side by side in one run; and memory against the number of videos.
+"""Faces of a ten-second clip, tracked between searches against searched in every frame, side by side in one run; and memory against the
+number of videos.
 
-`python benchmarks/extraction.py [CLIP …]` takes clips of the test data (FFD_TEST_DATA, or ../shared/data beside the repository) or, without any, draws one.
+`python benchmarks/extraction.py [CLIP …]` takes clips of the test data (FFD_TEST_DATA, or ../shared/data beside the repository) or,
+without any, draws one.
 """
 import argparse
 import os
@@ -55,7 +57,8 @@ from pathlib import Path
 from ffd_repro.faces.extraction import extract
 from ffd_repro.faces.sampling import Sampling
 root, n = Path(sys.argv[1]), int(sys.argv[2])
-rows = [dict(corpus='Toy', quality='', label=0, method='real', video=f'v{i}', target=str(i), source=str(i), pair='', split='train', path='clip.mp4', mask='') for i in range(n)]
+rows = [dict(corpus='Toy', quality='', label=0, method='real', video=f'v{i}',
+             target=str(i), source=str(i), pair='', split='train', path='clip.mp4', mask='') for i in range(n)]
 meta = extract(pd.DataFrame(rows), root, Sampling(1, 24), 256, 'opencv', root/f'store{n}')
 print(meta['faces'], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024)
 '''
@@ -90,7 +93,8 @@ def main():
                 try: r = compare(clip, name, frames, a.turns)
                 except MissingExtra as e: print(f'{clip.name:14s} {name:8s} not installed: {e.fix}'); continue
                 print(f'{clip.name:14s} {name:8s} {frames:6d} {decode_time(clip, frames):6.2f}s {r["slow"]:7.2f}s {r["fast"]:7.2f}s '
-                      f'{r["slow"]/r["fast"]:6.1f}x {r["searched"]:8d} {r["found"]:4d}/{r["whole"]:4d} {r["mean"]:8.3f} {r["worst"]:6.3f}', flush=True)
+                      f'{r["slow"]/r["fast"]:6.1f}x {r["searched"]:8d} {r["found"]:4d}/{r["whole"]:4d} {r["mean"]:8.3f} {r["worst"]:6.3f}',
+                      flush=True)
     if a.videos: memory(a.videos)
 
 if __name__ == '__main__': main()

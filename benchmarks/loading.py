@@ -1,4 +1,5 @@
-"""Faces a second out of a store: `FaceSet.batches` at 256 pixels, plain, and with batches prepared ahead by two threads or two processes. `python benchmarks/loading.py`"""
+"""Faces a second out of a store: `FaceSet.batches` at 256 pixels, plain, and with batches prepared ahead by two threads or two processes.
+`python benchmarks/loading.py`"""
 import argparse
 import tempfile
 import time

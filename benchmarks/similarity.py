@@ -1,4 +1,5 @@
-"""The map of all pairs of places (LLSM), forward and backward: two projections a place (`LLSM`) against every pair written out (`pair_by_pair`), side by side in one run, and the first with a batch. `python benchmarks/similarity.py`"""
+"""The map of all pairs of places (LLSM), forward and backward: two projections a place (`LLSM`) against every pair written out
+(`pair_by_pair`), side by side in one run, and the first with a batch. `python benchmarks/similarity.py`"""
 import argparse
 import multiprocessing
 import time
@@ -63,12 +64,15 @@ def main():
     for turn in range(a.turns):
         for form in list(turns)[::1 if turn % 2 else -1]: turns[form].append(measured(form, 1, *size))
     many = [measured('projections', a.batch, *size) for _ in range(a.turns)]
-    print(f'{n} places of {a.channels} channels, {a.hidden} kernels, forward and backward, {a.threads} thread(s); median of {a.turns} interleaved turns, each in a process of its own')
-    print(f'the pairs of one face written out: {n*n*2*a.channels*4/1e9:.2f} GB; largest difference of the forms on a smaller map, relative: {max(off):.0e}')
+    print(f'{n} places of {a.channels} channels, {a.hidden} kernels, forward and backward, {a.threads} thread(s); median of '
+          f'{a.turns} interleaved turns, each in a process of its own')
+    print(f'the pairs of one face written out: {n*n*2*a.channels*4/1e9:.2f} GB; largest difference of the forms on a smaller '
+          f'map, relative: {max(off):.0e}')
     rows = dict(turns, **{f'projections, batch {a.batch}': many})
     for name, found in rows.items():
         seconds, busy, rise, whole = zip(*found)
-        print(f'{name:22s} {median(seconds):8.3f} s   [{min(seconds):.3f}, {max(seconds):.3f}]   busy {median(busy):7.3f} s   rises by {median(rise)/1e6:8.1f} MB   process {median(whole)/1e9:5.2f} GB')
+        print(f'{name:22s} {median(seconds):8.3f} s   [{min(seconds):.3f}, {max(seconds):.3f}]   busy {median(busy):7.3f} s   '
+              f'rises by {median(rise)/1e6:8.1f} MB   process {median(whole)/1e9:5.2f} GB')
     ratio = [median(f[k] for f in turns['pairs'])/median(f[k] for f in turns['projections']) for k in range(3)]
     print(f'projections: {ratio[0]:.0f}x faster ({ratio[1]:.0f}x in busy seconds), {ratio[2]:.0f}x less memory')
 

@@ -1,4 +1,5 @@
-"""Amplitude and phase of all 16x16 patches of a batch: one transform for all (`layers.spectral`) against a loop over the patches, side by side in one run, with NumPy's result as the judge. `python benchmarks/spectral.py`"""
+"""Amplitude and phase of all 16x16 patches of a batch: one transform for all (`layers.spectral`) against a loop over the patches, side by
+side in one run, with NumPy's result as the judge. `python benchmarks/spectral.py`"""
 import argparse
 import time
 from statistics import median
@@ -60,11 +61,15 @@ def main():
             started, busy = time.perf_counter(), time.process_time()
             WAYS[way](images, a.size)
             if turn: turns[way].append((time.perf_counter()-started, time.process_time()-busy))
-    print(f'{a.batch} grey images of {a.side} pixels, {(a.side//a.size)**2} patches of {a.size}x{a.size} each, {a.threads} thread(s); median of {a.turns} interleaved turns')
+    print(f'{a.batch} grey images of {a.side} pixels, {(a.side//a.size)**2} patches of {a.size}x{a.size} each, {a.threads} '
+          f'thread(s); median of {a.turns} interleaved turns')
     print(f'largest difference from NumPy: amplitude {amplitude:.0e}, complex value {complex_value:.0e}')
     for way, found in turns.items():
         seconds, busy = zip(*found)
-        print(f'{way:12s} {1e3*median(seconds):9.2f} ms   [{1e3*min(seconds):.2f}, {1e3*max(seconds):.2f}]   busy {1e3*median(busy):9.2f} ms')
-    for way in list(WAYS)[1:]: print(f'at once: {median(t for t, _ in turns[way])/median(t for t, _ in turns["at_once"]):.0f}x faster than {way} ({median(b for _, b in turns[way])/median(b for _, b in turns["at_once"]):.0f}x in busy seconds)')
+        print(f'{way:12s} {1e3*median(seconds):9.2f} ms   [{1e3*min(seconds):.2f}, {1e3*max(seconds):.2f}]   busy '
+              f'{1e3*median(busy):9.2f} ms')
+    for way in list(WAYS)[1:]:
+        print(f'at once: {median(t for t, _ in turns[way])/median(t for t, _ in turns["at_once"]):.0f}x faster than {way} '
+              f'({median(b for _, b in turns[way])/median(b for _, b in turns["at_once"]):.0f}x in busy seconds)')
 
 if __name__ == '__main__': main()

@@ -159,7 +159,8 @@ from ffd_repro.faces.sampling import Sampling
 def slow(job): c.face_job(job); time.sleep(.4)
 e.face_job = slow
 root = Path({str(tree)!r})
-e.extract(read_corpus('FF++', root, 'c23'), root, {tuple(map(tuple, RULE))!r} and (Sampling(2, 4), Sampling(2, 1)), 32, None, root.parent/'killed')
+e.extract(read_corpus('FF++', root, 'c23'), root, {tuple(map(tuple, RULE))!r} and (Sampling(2, 4), Sampling(2, 1)),
+          32, None, root.parent/'killed')
 '''
     p = subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.DEVNULL, cwd=Path(__file__).resolve().parents[1])
     parts = lambda: list(tree.parent.glob('.killed.*/*.npz'))

@@ -19,7 +19,8 @@ from ffd_repro.sets.self_blending import BlendSet, RealBlends, blend_crops
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 PHOTOS, FAKES = DATA/'real_faces', DATA/'fake_faces'
-pytestmark = pytest.mark.skipif(not (PHOTOS/'manifest.csv').exists(), reason='no real photographs: set FFD_TEST_DATA to the folder that holds real_faces/ and fake_faces/')
+pytestmark = pytest.mark.skipif(not (PHOTOS/'manifest.csv').exists(),
+                                reason='no real photographs: set FFD_TEST_DATA to the folder that holds real_faces/ and fake_faces/')
 SIDE, MARGIN = 128, 1.3
 
 def faces_in(paths):
@@ -95,7 +96,8 @@ def pairs(tmp_path_factory):
         image, forged = read_image(real), read_image(FAKES/fake)
         box = pick(dlib_faces(image)) if image.shape==forged.shape else None
         if box is None: continue
-        rows += [(image, box, dict(video=f'r{n}', target=f'p{n}', pair=f'r{n}')), (forged, box, dict(video=f'f{n}', target=f'p{n}', source='s', pair=f'r{n}', label=1, method='swap'))]
+        rows += [(image, box, dict(video=f'r{n}', target=f'p{n}', pair=f'r{n}')),
+                 (forged, box, dict(video=f'f{n}', target=f'p{n}', source='s', pair=f'r{n}', label=1, method='swap'))]
         n += 1
         if n==5: break
     if not rows: pytest.skip('no swap of the size of its original')
@@ -125,5 +127,6 @@ def test_fake_in_real(pairs):
     fakes = np.flatnonzero(faces.labels)
     made, (x, masks) = faces.plan(fakes, 0), faces.pixels(fakes, 0)
     blended = [i for i, m in enumerate(made) if m.kind=='fake_real']
-    assert blended and all(pairs.manifest.label[made[i].target]==0 and pairs.manifest.target[made[i].target]!=pairs.manifest.target[made[i].source] for i in blended)
+    assert blended and all(pairs.manifest.label[made[i].target]==0
+                           and pairs.manifest.target[made[i].target]!=pairs.manifest.target[made[i].source] for i in blended)
     assert all(masks[i, 1].any() for i in blended)

@@ -1,4 +1,5 @@
-"""Clips: the frames after each face, cut as it is, from every kind of file; what the plain store keeps; and batches that agree with single faces."""
+"""Clips: the frames after each face, cut as it is, from every kind of file; what the plain store keeps; and batches that agree with
+single faces."""
 import io
 import json
 import os
@@ -274,7 +275,8 @@ import sys
 from importlib.abc import MetaPathFinder
 class Absent(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] in ('av', 'dlib', 'fastcore', 'matplotlib', 'timm', 'torchvision', 'nbdev', 'captum', 'ptflops', 'tqdm'): raise ImportError(name)
+        if name.split('.')[0] in ('av', 'dlib', 'fastcore', 'matplotlib', 'timm', 'torchvision', 'nbdev', 'captum', 'ptflops', 'tqdm'):
+            raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 from ffd_repro.faces.clips import ClipSet, ClipStore, residuals
 print(tuple(residuals(ClipSet(ClipStore(sys.argv[1]), augment='flip').batch([0, 1]).images).shape))

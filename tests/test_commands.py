@@ -18,7 +18,8 @@ def commands():
     return sorted(line.split('=')[0] for line in config['DEFAULT']['console_scripts'].split())
 
 def ffd(*words, **env): # a fork of the gate's process, where one is kept
-    return subprocess.run([*PYTHON, BIN/words[0], *words[1:]], capture_output=True, text=True, cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ | env, timeout=300)
+    return subprocess.run([*PYTHON, BIN/words[0], *words[1:]], capture_output=True, text=True, cwd=ROOT, stdin=subprocess.DEVNULL,
+                          env=os.environ | env, timeout=300)
 
 @pytest.mark.parametrize('command', commands())
 def test_help_is_for_newcomers(command):
@@ -27,7 +28,8 @@ def test_help_is_for_newcomers(command):
     assert 'default' in done.stdout or command in ('ffd_list', 'ffd_page')
 
 def test_a_command_needs_no_warm_process():
-    done = subprocess.run([BIN/'ffd_list', 'detectors'], capture_output=True, text=True, cwd=ROOT, env={k: v for k, v in os.environ.items() if k != ADDRESS})
+    done = subprocess.run([BIN/'ffd_list', 'detectors'], capture_output=True, text=True, cwd=ROOT,
+                          env={k: v for k, v in os.environ.items() if k != ADDRESS})
     assert done.returncode == 0 and 'ldfnet' in done.stdout, done.stderr
 
 @pytest.mark.parametrize('words, expected', [

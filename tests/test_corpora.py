@@ -51,11 +51,14 @@ def preview():
 TREES = {'FF++': ('FaceForensics++', ff), 'Celeb-DF': ('Celeb-DF-v2', celeb), 'Celeb-DF-v1': ('Celeb-DF-v1', celeb),
          'DFDC': ('DFDC', dfdc), 'DFDC-P': ('dfdc_preview_set', preview),
          'DFD': ('FaceForensics++', lambda: dict.fromkeys(['original_sequences/actors/c23/videos/24__walking.mp4',
-                                                           'manipulated_sequences/DeepFakeDetection/c23/videos/24_23__walking__YR5OVD4S.mp4'], '')),
+                                        'manipulated_sequences/DeepFakeDetection/c23/videos/24_23__walking__YR5OVD4S.mp4'], '')),
          'UADFV': ('UADFV', lambda: {'real/0000.mp4': '', 'fake/0000_fake.mp4': ''}),
-         'DF-TIMIT': ('DF-TIMIT', lambda: {'VidTIMIT/fadg0/video/sa1/001': '', 'DeepfakeTIMIT/lower_quality/fadg0/sa1-video-fram1.avi': '', 'DeepfakeTIMIT/higher_quality/fadg0/sa1-video-fram1.avi': ''}),
-         'WildDeepfake': ('deepfake_in_the_wild', lambda: {f'{s}_{p}/1.tar.gz': [f'./1/{s}/3/{i}.png' for i in (1, 2)] for s in ('real', 'fake') for p in ('train', 'test')}),
-         'HFF': ('HFF', lambda: {'train/real/CelebA/000001.jpg': '', 'train/fake/StarGAN/000001.png': '', 'test/real/CelebA/000002.jpg': '', 'test/fake/Glow/000002.png': ''})}
+         'DF-TIMIT': ('DF-TIMIT', lambda: {'VidTIMIT/fadg0/video/sa1/001': '', 'DeepfakeTIMIT/lower_quality/fadg0/sa1-video-fram1.avi': '',
+                                           'DeepfakeTIMIT/higher_quality/fadg0/sa1-video-fram1.avi': ''}),
+         'WildDeepfake': ('deepfake_in_the_wild', lambda: {f'{s}_{p}/1.tar.gz': [f'./1/{s}/3/{i}.png' for i in (1, 2)]
+                                                           for s in ('real', 'fake') for p in ('train', 'test')}),
+         'HFF': ('HFF', lambda: {'train/real/CelebA/000001.jpg': '', 'train/fake/StarGAN/000001.png': '', 'test/real/CelebA/000002.jpg': '',
+                                 'test/fake/Glow/000002.png': ''})}
 PAIRED = set(TREES) - {'HFF', 'WildDeepfake'}
 
 @pytest.fixture(params=sorted(TREES))
@@ -154,7 +157,8 @@ def test_dfdc_originals_of_another_part(tmp_path):
               'dfdc_train_part_41/cccccccccc.mp4': '', 'dfdc_train_part_41/dddddddddd.mp4': ''}
     plant(tmp_path, files)
     pair = read_corpus('DFDC', tmp_path).set_index('video').pair
-    assert pair['DFDC/dfdc_train_part_41/cccccccccc'] == 'DFDC/dfdc_train_part_0/aaaaaaaaaa' and pair['DFDC/dfdc_train_part_41/dddddddddd'] == ''
+    assert pair['DFDC/dfdc_train_part_41/cccccccccc'] == 'DFDC/dfdc_train_part_0/aaaaaaaaaa'
+    assert pair['DFDC/dfdc_train_part_41/dddddddddd'] == ''
 
 def test_unsafe_archive(tmp_path):
     plant(tmp_path, TREES['WildDeepfake'][1]())

@@ -18,7 +18,8 @@ from ffd_repro.corpora.videos import write_video
 
 BIN = Path(sys.executable).parent
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
-FF_REAL, FF_FAKE, FF_MASK = 'original_sequences/youtube/c23/videos', 'manipulated_sequences/Deepfakes/c23/videos', 'manipulated_sequences/Deepfakes/masks/videos'
+FF_REAL = 'original_sequences/youtube/c23/videos'
+FF_FAKE, FF_MASK = 'manipulated_sequences/Deepfakes/c23/videos', 'manipulated_sequences/Deepfakes/masks/videos'
 
 def clip(path, frames=3, crf=23, side=64):
     "A few frames of noise, different for every path."

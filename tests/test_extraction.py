@@ -1,4 +1,5 @@
-"""Extraction at corpus scale: every kind of file, tracks that follow and tracks that must not, masks, alignment, and memory that does not grow."""
+"""Extraction at corpus scale: every kind of file, tracks that follow and tracks that must not, masks, alignment, and memory that does not
+grow."""
 import io
 import json
 import os
@@ -64,7 +65,8 @@ def turned(path, to, degrees):
 # files of every kind
 
 def test_every_kind_of_path_gives_the_same_faces(tmp_path):
-    "A folder, a folder without suffixes, a plain tar called gz and a packed one hold the same images: they give the same faces, in the order of the numbers."
+    """A folder, a folder without suffixes, a plain tar called gz and a packed one hold the same images: they give the same faces, in
+    the order of the numbers."""
     images = {i: drawn_face(100 + i, seed=i) for i in range(12)}
     for kind, name in (('png', '{}.png'), ('timit', '{:03d}')):
         (tmp_path/kind).mkdir()
@@ -300,7 +302,8 @@ def test_a_mask_shorter_than_its_video(tmp_path):
         48) and masks.dtype == np.uint8
     assert [m.max() > 190 for m in masks] == [False]*4 + [True, True, False, False] and 150 < masks[4][masks[4] > 60].mean() < 205
     assert meta['mask_counts'] == dict(real=4, official=2, none=2) and 'beyond its end' in meta['mask_notes'][0]['reason']
-    assert (tmp_path/'store'/'faces.npy').read_bytes() == (tmp_path/'plain'/'faces.npy').read_bytes() and 'mask' not in pd.read_csv(tmp_path/'plain'/'manifest.csv')
+    assert (tmp_path/'store'/'faces.npy').read_bytes() == (tmp_path/'plain'/'faces.npy').read_bytes()
+    assert 'mask' not in pd.read_csv(tmp_path/'plain'/'manifest.csv')
     assert plain['key'] != meta['key'] and not (tmp_path/'plain'/'masks.npy').exists()
 
 def test_masks_in_folders_go_by_name_and_by_size(tmp_path):
@@ -368,7 +371,8 @@ from pathlib import Path
 from ffd_repro.faces.extraction import extract
 from ffd_repro.faces.sampling import Sampling
 root, n = Path(sys.argv[1]), int(sys.argv[2])
-rows = [dict(corpus='Toy', quality='', label=0, method='real', video=f'v{i}', target='', source='', pair='', split='train', path='clip.mp4', mask='') for i in range(n)]
+rows = [dict(corpus='Toy', quality='', label=0, method='real', video=f'v{i}',
+             target='', source='', pair='', split='train', path='clip.mp4', mask='') for i in range(n)]
 extract(pd.DataFrame(rows), root, Sampling(1, 24), 192, 'opencv', root/f'store{n}')
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024)
 '''

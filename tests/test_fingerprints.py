@@ -1,4 +1,5 @@
-"""What a run rests on, asked of changed copies of the package: a moved file changes nothing, a changed constant just the runs that use it."""
+"""What a run rests on, asked of changed copies of the package: a moved file changes nothing, a changed constant just the runs that use
+it."""
 import json
 import os
 import shutil
@@ -14,9 +15,11 @@ from ffd_repro.base.registry import load
 from ffd_repro.runs.code import test_code, training_code
 from ffd_repro.runs.specs import make_spec
 load('systems', 'baselines')
-specs = dict(ldfnet=('ldfnet', 'full', 'FF++-HQ', ('FF++-HQ', 'Celeb-DF')), image=('ldfnet', 'full', 'FF++-HQ', ('FF++-HQ',), 'split=image'), lls=('lls', 'full', 'FF++-HQ', ('FF++-HQ',)),
-             blends=('bigarts', 'full', 'Celeb-DF', ('Celeb-DF', 'Celeb-DF|jpeg=60', 'Celeb-DF|blur=0.3', 'Celeb-DF|crf=30')), sampled=('xception', 'full', 'DFDC', ('DFDC',), 'sampling=lls'),
-             plain=('xception', 'full', 'DFDC', ('DFDC',)), smoke=('xception', 'full', 'DFDC', ('DFDC',)))
+specs = dict(
+    ldfnet=('ldfnet', 'full', 'FF++-HQ', ('FF++-HQ', 'Celeb-DF')), image=('ldfnet', 'full', 'FF++-HQ', ('FF++-HQ',), 'split=image'),
+    lls=('lls', 'full', 'FF++-HQ', ('FF++-HQ',)), sampled=('xception', 'full', 'DFDC', ('DFDC',), 'sampling=lls'),
+    blends=('bigarts', 'full', 'Celeb-DF', ('Celeb-DF', 'Celeb-DF|jpeg=60', 'Celeb-DF|blur=0.3', 'Celeb-DF|crf=30')),
+    plain=('xception', 'full', 'DFDC', ('DFDC',)), smoke=('xception', 'full', 'DFDC', ('DFDC',)))
 found = {}
 for name, (method, setting, train, tests, *protocol) in specs.items():
     spec = make_spec(method, setting, train, tests, 'smoke' if name == 'smoke' else 'small', 7, *protocol)
@@ -60,7 +63,8 @@ def test_every_run_and_test_has_its_own(before):
     assert before['ldfnet'] != before['image'] and before['plain'] != before['sampled']
 
 def test_a_moved_and_renamed_module_changes_nothing(before, copy):
-    for old, new in (('layers.scse', 'layers.gates'), ('corpora.splits', 'corpora.parts_of_corpora'), ('training.losses', 'base.losses_of_nets')):
+    for old, new in (('layers.scse', 'layers.gates'), ('corpora.splits', 'corpora.parts_of_corpora'),
+                     ('training.losses', 'base.losses_of_nets')):
         shutil.move(module(copy, old), module(copy, new))
         room, name = new.split('.')
         for path in (copy/'ffd_repro').rglob('*.py'):

@@ -19,7 +19,8 @@ def folder(tmp_path):
 def run(folder, *words, **env):
     "A command in the folder, with the plug-in named as a user would name it."
     ours = dict(FFD_PLUGINS='my_detector.py', FFD_RESULTS=str(folder/'results'), PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
-    done = subprocess.run(words, capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL, env=os.environ | ours | env, timeout=300)
+    done = subprocess.run(words, capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL, env=os.environ | ours | env,
+                          timeout=300)
     return done.returncode, done.stdout + done.stderr
 
 def test_the_file_is_what_its_page_exports(tmp_path):
@@ -48,7 +49,8 @@ except BadSetting as e: print(e)
 def test_it_is_listed_and_checked(folder):
     code, text = run(folder, sys.executable, '-c', LOOK)
     assert code == 0, text
-    for expected in ('my_detector', 'My detector', 'full, plain', 'learns everywhere', 'no pretrained weights'): assert expected in text, text
+    for expected in ('my_detector', 'My detector', 'full, plain', 'learns everywhere', 'no pretrained weights'):
+        assert expected in text, text
 
 @pytest.mark.xfail(reason='the fingerprint of a net outside the package', strict=False)
 def test_it_trains(folder):

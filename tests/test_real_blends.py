@@ -18,12 +18,14 @@ from ffd_repro.sets.self_blending import coloured
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 PHOTOS, FAKES = DATA/'real_faces', DATA/'fake_faces'
-needs_photos = pytest.mark.skipif(not (PHOTOS/'manifest.csv').exists(), reason='no real photographs: set FFD_TEST_DATA to the folder that holds real_faces/ and fake_faces/')
+needs_photos = pytest.mark.skipif(not (PHOTOS/'manifest.csv').exists(),
+                                  reason='no real photographs: set FFD_TEST_DATA to the folder that holds real_faces/ and fake_faces/')
 TESTED = 'pairs|jpeg=90'
 load('systems')
 
 def needs_dlib():
-    for name in ('dlib', 'face_recognition_models'): pytest.importorskip(name, reason='dlib is not installed: pip install "ffd_repro[faces]"')
+    for name in ('dlib', 'face_recognition_models'):
+        pytest.importorskip(name, reason='dlib is not installed: pip install "ffd_repro[faces]"')
 
 def table_of_pairs():
     "The table of the forgeries that are here, with whole paths."
@@ -102,7 +104,8 @@ def test_from_photographs_to_scores(few, tmp_path, capsys):
 
 @needs_photos
 def test_a_bad_table_leaves_nothing_behind(few, tmp_path):
-    for text, why in (('fake,real\n', 'no column persona'), ('fake,real,persona\nb.png,z.png,x\n', 'not there: z.png'), ('fake,real,persona\nb.png,,x\n', 'no fake')):
+    for text, why in (('fake,real\n', 'no column persona'), ('fake,real,persona\nb.png,z.png,x\n', 'not there: z.png'),
+                      ('fake,real,persona\nb.png,,x\n', 'no fake')):
         (few/'pairs.csv').write_text(text)
         with pytest.raises(SystemExit, match=why): train()
         assert not list((tmp_path/'results').rglob('*.*'))

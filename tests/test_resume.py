@@ -1,4 +1,5 @@
-"""A training that is killed, starved or misled: it continues to the same bits, or says what is wrong and leaves the last good checkpoint."""
+"""A training that is killed, starved or misled: it continues to the same bits, or says what is wrong and leaves the last good
+checkpoint."""
 import errno
 import multiprocessing
 import os
@@ -35,7 +36,8 @@ class Faces:
         for i, rows in list(enumerate(np.split(order, range(batch, len(self), batch))))[start:]:
             self.told()
             images = torch.from_numpy(self.images[rows])
-            yield Batch(images*float('nan') if (epoch, i) == self.poison else images, torch.from_numpy(self.labels[rows]), torch.from_numpy(rows))
+            yield Batch(images*float('nan') if (epoch, i) == self.poison else images, torch.from_numpy(self.labels[rows]),
+                        torch.from_numpy(rows))
 
 
 class Net(nn.Module):
@@ -176,8 +178,10 @@ def test_damaged_checkpoint_is_named_then_the_previous_one_serves(tmp_path, whol
     assert history == whole[7][0] and equal(weights, whole[7][1])
 
 
-@pytest.mark.parametrize('other, named', [(dict(net=Net(9)), 'shapes of the weights'), (dict(net=nn.Sequential(Net())), "net is 'Net' there and 'Sequential' here"),
-                                          (dict(recipe=Recipe(4, 16, .01, schedule='halve')), 'recipe.lr is 0.02 there and 0.01 here'), (dict(seed=8), 'seed is 7 there and 8 here')])
+@pytest.mark.parametrize('other, named', [(dict(net=Net(9)), 'shapes of the weights'),
+                                          (dict(net=nn.Sequential(Net())), "net is 'Net' there and 'Sequential' here"),
+                                          (dict(recipe=Recipe(4, 16, .01, schedule='halve')), 'recipe.lr is 0.02 there and 0.01 here'),
+                                          (dict(seed=8), 'seed is 7 there and 8 here')])
 def test_checkpoint_of_another_training_is_refused(tmp_path, other, named):
     before = partly_trained(tmp_path)
     with pytest.raises(BadSetting) as e: run(tmp_path, **other)

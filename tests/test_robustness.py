@@ -36,7 +36,8 @@ def cut(manifest, root, out):
 def test_killed_and_finished(trees, tmp_path):
     root, out = trees('FF++'), tmp_path/'crf35'
     m = read_corpus('FF++', root, 'c23')
-    code = f'from ffd_repro.corpora.reading import read_corpus\nfrom ffd_repro.sets.recoding import reencode\nreencode(read_corpus("FF++", {str(root)!r}, "c23"), {str(root)!r}, {str(out)!r}, 35)'
+    code = f'from ffd_repro.corpora.reading import read_corpus\nfrom ffd_repro.sets.recoding import reencode\n' \
+           f'reencode(read_corpus("FF++", {str(root)!r}, "c23"), {str(root)!r}, {str(out)!r}, 35)'
     child = subprocess.Popen([sys.executable, '-c', code], env=os.environ | dict(OMP_NUM_THREADS='1'))
     deadline = time.monotonic() + 120
     while child.poll() is None and len(videos_in(out)) < 4 and time.monotonic() < deadline: time.sleep(.002)

@@ -16,7 +16,8 @@ from ffd_repro.drawn.trees import Fake, Size
 from ffd_repro.drawn.standins import build
 
 SIZES = {'FF++': Size(40, 128, 8), 'DFDC': Size(40, 120, 8, fakes=4), 'Celeb-DF': Size(24, 128, 8, fakes=3), 'HFF': Size(160, 96),
-         'DFD': Size(28, 112, 3, takes=2, fakes=1), 'Celeb-DF-v1': Size(36, 112, 3, fakes=2), 'DFDC-P': Size(36, 112, 3, fakes=2), 'UADFV': Size(49, 112, 3),
+         'DFD': Size(28, 112, 3, takes=2, fakes=1), 'Celeb-DF-v1': Size(36, 112, 3, fakes=2), 'DFDC-P': Size(36, 112, 3, fakes=2),
+         'UADFV': Size(49, 112, 3),
          'DF-TIMIT': Size(32, 112, 3), 'WildDeepfake': Size(50, 96, 3)}
 LIMIT = .60
 
@@ -51,7 +52,8 @@ def clips(name, root, quality):
 def facts(root, path, name):
     "What can be told of a clip without looking at a face."
     frames = frames_of(root, path, name).astype(np.float32)
-    return [*frames.mean((0, 1, 2)), *frames.std((0, 1, 2)), np.log(sum(map(len, files_of(root, path, name).values()))), len(frames), *frames.shape[1:3]]
+    return [*frames.mean((0, 1, 2)), *frames.std((0, 1, 2)), np.log(sum(map(len, files_of(root, path, name).values()))), len(frames),
+            *frames.shape[1:3]]
 
 def unseen_auc(X, y, groups):
     "AUC of a logistic regression on people whom it was not trained on."
@@ -71,7 +73,8 @@ def test_file_and_colour_tell_nothing(trees, name, quality):
 
 def small_net(width=16):
     block = lambda a, b: [torch.nn.Conv2d(a, b, 3, padding=1, bias=False), torch.nn.BatchNorm2d(b), torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
-    return torch.nn.Sequential(*block(3, width), *block(width, 2*width), *block(2*width, 4*width), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4*width, 2))
+    return torch.nn.Sequential(*block(3, width), *block(width, 2*width), *block(2*width, 4*width), torch.nn.AdaptiveAvgPool2d(1),
+                               torch.nn.Flatten(), torch.nn.Linear(4*width, 2))
 
 def trained_auc(X, y, train, epochs=6):
     "AUC on the rest of a small net trained on `train`."
@@ -104,7 +107,8 @@ def background(frame, box, side=48):
     frame[y0:y1, x0:x1] = 127
     return cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
 
-@pytest.mark.parametrize('name,quality', [(name, 'c23' if 'c23' in corpus.qualities else '') for name, corpus in STAND_INS.items() if not corpus.crop])
+@pytest.mark.parametrize('name,quality', [(name, 'c23' if 'c23' in corpus.qualities else '')
+                                          for name, corpus in STAND_INS.items() if not corpus.crop])
 def test_background_tells_nothing(trees, name, quality):
     assert trained_auc(*pictures(name, trees[name], quality, background, 4 if SIZES[name].frames > 3 else 2)) <= LIMIT
 
@@ -117,10 +121,12 @@ def bytes_of(root): return {p.relative_to(root).as_posix(): digest(p) for p in P
 
 @pytest.mark.parametrize('name,suffix', [('Celeb-DF', '.mp4'), ('WildDeepfake', '.gz')])
 def test_a_killed_build_continues_to_the_same_bytes(tmp_path, name, suffix):
-    command = [sys.executable, '-c', f'import sys; from ffd_repro.drawn.standins import build; build("{name}", "smoke", sys.argv[1], 1, False)']
+    command = [sys.executable, '-c', 
+               f'import sys; from ffd_repro.drawn.standins import build; build("{name}", "smoke", sys.argv[1], 1, False)']
     env = os.environ|dict(OMP_NUM_THREADS='1')
     subprocess.run([*command, str(tmp_path/'whole')], env=env, capture_output=True, check=True)
-    broken = subprocess.Popen([*command, str(tmp_path/'broken')], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    broken = subprocess.Popen([*command, str(tmp_path/'broken')], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              start_new_session=True)
     while len(list((tmp_path/'broken').rglob(f'*{suffix}'))) < 5: time.sleep(.01)
     os.killpg(broken.pid, signal.SIGKILL); broken.wait()
     assert not (tmp_path/'broken'/'STAND-IN.json').exists()

@@ -1,4 +1,5 @@
-"""BiG-Arts' branches answer each to its own artifact, on people they never saw: one to a seam between two real faces, one to upsampling without a seam."""
+"""BiG-Arts' branches answer each to its own artifact, on people they never saw: one to a seam between two real faces, one to upsampling
+without a seam."""
 import json
 import numpy as np
 import pandas as pd
@@ -44,7 +45,8 @@ def drawn(folder):
     "A store of drawn people as their camera gives them, a face each: 64 whole pixels around the face, so that no real face was resampled."
     faces, points = [], []
     for person in range(PEOPLE):
-        frame = render(sample_identity('seams', person), track('seams', person, n=1)[0], sample_scene('seams', person, style='FF++'), FRAME, 0)
+        frame = render(sample_identity('seams', person), track('seams', person, n=1)[0], sample_scene('seams', person, style='FF++'),
+                       FRAME, 0)
         x, y = (int(np.clip(round((a+b-SIDE)/2), 0, FRAME-SIDE)) for a, b in zip(frame.box[:2], frame.box[2:]))
         faces.append(frame.pixels[y:y+SIDE, x:x+SIDE]); points.append(frame.landmarks-[x, y])
     same = dict(corpus='Drawn', quality='', label=0, method='real', source='', pair='', split='', frame=0, detector='drawn')
@@ -53,20 +55,23 @@ def drawn(folder):
     return FaceStore.of(np.stack(faces), rows, data='stand-in').save(folder)
 
 def seams(blends, epoch):
-    "(Real,Real) blends of a set's own people, moved by whole pixels and never resampled. Their colours are left as they are: seams matched in colour and light, as training uses them, were not learnt in 200 steps of this small net."
+    """(Real,Real) blends of a set's own people, moved by whole pixels and never resampled. Their colours are left as they are: seams
+    matched in colour and light, as training uses them, were not learnt in 200 steps of this small net."""
     at, store, points = np.flatnonzero(blends.labels), blends.store, blends.partners.points
     x, masks = np.empty((len(at), SIDE, SIDE, 3), np.uint8), np.zeros((len(at), 2, SIDE, SIDE), np.float32)
     for i, made in enumerate(blends.plan(at, epoch)):
         assert made.kind == 'real_real' and made.source != made.target
         draw = rng('edge', blends.seed, epoch, i)
-        x[i], alpha = blend_crops(store.faces[made.target], points[made.target], store.faces[made.source], points[made.source], blends.seed, epoch, i,
+        x[i], alpha = blend_crops(store.faces[made.target], points[made.target], store.faces[made.source], points[made.source], blends.seed,
+                                  epoch, i,
                             how=Put(feather=draw.uniform(.03, .05), colour=0, light=0, grain=0))
         both_masks(alpha >= .5, masks[i])
     masks[:, 0] = 0
     return x, masks
 
 def softly_upsampled(face, *keys):
-    "A face of which about a third, at a place by lot, went through half its resolution; what is new fades in over more than a third of the picture, so there is no seam."
+    """A face of which about a third, at a place by lot, went through half its resolution; what is new fades in over more than a
+    third of the picture, so there is no seam."""
     draw = rng('soft', *keys)
     (cx, cy), (rx, ry) = draw.uniform(.3, .7, 2), draw.uniform(.35, .5, 2)
     v, u = np.mgrid[:SIDE, :SIDE]/SIDE
@@ -82,7 +87,8 @@ def three_kinds(blends, epoch):
     inner = empty.copy()
     inner[:, 0] = [mask for _, mask in soft]
     x, outer = seams(blends, epoch)
-    return np.concatenate([real, [face for face, _ in soft], x]), np.concatenate([empty, inner, outer]), np.repeat([REAL, UPSAMPLED, SEAM], len(real))
+    return np.concatenate([real, [face for face, _ in soft], x]), np.concatenate([empty, inner, outer]), np.repeat([REAL, UPSAMPLED, SEAM],
+                                                                                                                   len(real))
 
 # one net
 
@@ -97,7 +103,8 @@ def trained(faces_of, epochs, batch, lr):
     for epoch in range(epochs):
         x, masks, kinds = faces_of(epoch)
         for at in np.array_split(rng('batches', SEED, epoch).permutation(len(x)), len(x)//batch):
-            made = Batch(ready(x[at]), torch.from_numpy((kinds[at] > 0).astype(np.int64)), torch.from_numpy(at), torch.from_numpy(masks[at]))
+            made = Batch(ready(x[at]), torch.from_numpy((kinds[at] > 0).astype(np.int64)), torch.from_numpy(at),
+                         torch.from_numpy(masks[at]))
             optimizer.zero_grad()
             net.loss(net(made.images), made).backward()
             optimizer.step()
@@ -114,14 +121,16 @@ def answers(seen, kinds):
     "For each branch the AUC of its own artifact against real faces, of the other one against real faces, and of its own against the other."
     out = {}
     for name, own in OWN.items():
-        strength = np.sort(seen[name].reshape(len(kinds), -1), 1)[:, -SIDE*SIDE//50:].mean(1) # the fiftieth of the picture that answers most: about a third of a seam
+        # the fiftieth of the picture that answers most: about a third of a seam
+        strength = np.sort(seen[name].reshape(len(kinds), -1), 1)[:, -SIDE*SIDE//50:].mean(1)
         over = lambda a, b: auc((kinds[np.isin(kinds, (a, b))] == a).astype(int), strength[np.isin(kinds, (a, b))])
         other = {UPSAMPLED: SEAM, SEAM: UPSAMPLED}[own]
         out[name] = dict(own=over(own, REAL), other=over(other, REAL), apart=over(own, other))
     return out
 
 def each_to_its_own(answer):
-    "The mechanism. 80 against 80 faces: an AUC of .5 has a deviation of .046, one of .8 of .035; so .62 is more than two above chance, and .75 more than five."
+    """The mechanism. 80 against 80 faces: an AUC of .5 has a deviation of .046, one of .8 of .035; so .62 is more than two above
+    chance, and .75 more than five."""
     return all(a['own'] >= .75 and a['other'] <= .62 and a['own']-a['other'] >= .25 and a['apart'] >= .85 for a in answer.values())
 
 def test_each_branch_answers_to_its_own_artifact(tmp_path):
@@ -141,8 +150,10 @@ def test_each_branch_answers_to_its_own_artifact(tmp_path):
 # masks on unseen people
 
 def timit(people=120, side=160):
-    """Originals and forgeries of the stand-in of DF-TIMIT at lower quality, as they leave the camera: pixels, masks by the paper's rule, kinds, people.
-    The easiest manipulation of the small stand-ins: fine detail alone, in the middle of the crop, tells .85 of its pairs (AUC), .76 on UADFV, .72 and .71 on both Celeb-DFs, .57 to .66 on FF++.
+    """Originals and forgeries of the stand-in of DF-TIMIT at lower quality, as they leave the camera: pixels,
+    masks by the paper's rule, kinds, people.
+    The easiest manipulation of the small stand-ins: fine detail alone, in the middle of the crop,
+    tells .85 of its pairs (AUC), .76 on UADFV, .72 and .71 on both Celeb-DFs, .57 to .66 on FF++.
     Not read from files: there the originals are JPEG files and the forgeries a video."""
     size, corpus, x, masks = Size(people, side), STAND_INS['DF-TIMIT'], [], []
     for real, fake, _ in STAND_INS['DF-TIMIT'].jobs(size):
@@ -161,11 +172,14 @@ def test_masks_of_unseen_people():
     net = trained(lambda epoch: (x[known], masks[known], kinds[known]), epochs=12, batch=16, lr=4e-3)
     seen, truth = maps(net, x[~known])['M_In'], (masks[~known, 0] > .5)
     rows = pd.DataFrame(dict(video=np.arange((~known).sum()).astype(str)))
-    faces, table = localisation(seen.clip(1e-6, 1-1e-6), truth, np.where(kinds[~known] == 1, 'difference', 'real'), rows, given='probabilities', n=50)
+    faces, table = localisation(seen.clip(1e-6, 1-1e-6), truth, np.where(kinds[~known] == 1, 'difference', 'real'), rows,
+                                given='probabilities', n=50)
     scores = table.set_index(['mask', 'metric']).value
     usual = masks[known & (kinds == 1), 0].mean(0) >= .5
-    always = np.mean([(usual & t).sum()/(usual | t).sum() for t in truth[kinds[~known] == 1]]) # of a mask that looks at nothing, which calls reals as well
+    # of a mask that looks at nothing, which calls reals as well
+    always = np.mean([(usual & t).sum()/(usual | t).sum() for t in truth[kinds[~known] == 1]])
     told = auc(kinds[~known], seen.mean((1, 2)))
-    found = dict(iou=scores['difference', 'IoU'], always=always, called=(scores['difference', 'called'], scores['real', 'called']), told=told)
+    found = dict(iou=scores['difference', 'IoU'], always=always, called=(scores['difference', 'called'], scores['real', 'called']),
+                 told=told)
     assert found['iou'] >= .5, found
     assert found['called'][1] <= .5*found['called'][0] and told >= .75, found # it answers to the forgery, not to every face

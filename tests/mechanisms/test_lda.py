@@ -1,4 +1,5 @@
-"""Long-distance attention answers to time: on clips whose only artefact is jitter, the temporal model sees it and the spatial one cannot."""
+"""Long-distance attention answers to time: on clips whose only artefact is jitter, the temporal model sees it and the spatial one
+cannot."""
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -14,10 +15,12 @@ from ffd_repro.systems.lda import lda
 SIDE, FRAMES, PEOPLE = 53, 4, 240
 
 def clips():
-    "A drawn face a person in four frames: at rest in real clips, trembling by a pixel or two in fakes. Every single frame has the same distribution in both."
+    """A drawn face a person in four frames: at rest in real clips, trembling by a pixel or two in fakes. Every single frame has the
+    same distribution in both."""
     out, labels = np.empty((2*PEOPLE, FRAMES, SIDE, SIDE, 3), np.uint8), np.tile([0, 1], PEOPLE)
     for person in range(PEOPLE):
-        frame = render(sample_identity('jitter', person), track('jitter', person, n=1)[0], sample_scene('jitter', person, style='FF++'), 72, 0).pixels
+        frame = render(sample_identity('jitter', person), track('jitter', person, n=1)[0], sample_scene('jitter', person, style='FF++'), 72,
+                       0).pixels
         draw = rng('jitter clip', person)
         for label in (0, 1):
             steps = draw.integers(2, 72-SIDE-1, 2) + label*draw.integers(-2, 3, (FRAMES, 2))
@@ -36,7 +39,9 @@ def scored(setting, images, labels, train, test, epochs=9):
             F.cross_entropy(net(images[at] if lda.after(setting) else images[at, 0]).logits, labels[at]).backward()
             optimizer.step()
     net.eval()
-    with torch.no_grad(): score = torch.cat([net(images[at] if lda.after(setting) else images[at, 0]).fake_probability() for at in torch.from_numpy(test).split(40)])
+    with torch.no_grad():
+        score = torch.cat([net(images[at] if lda.after(setting) else images[at, 0]).fake_probability()
+                           for at in torch.from_numpy(test).split(40)])
     return auc(labels[test].numpy(), score.numpy())
 
 def test_temporal_sees_jitter_and_spatial_does_not():

@@ -1,4 +1,5 @@
-"""Amplitude and phase answer to upsampling: on faces whose only artefact is a generator's grid, the frequency branch alone sees it, and does not where patches have lost their own phases."""
+"""Amplitude and phase answer to upsampling: on faces whose only artefact is a generator's grid, the frequency branch alone sees it, and
+does not where patches have lost their own phases."""
 import numpy as np
 import torch
 
@@ -17,10 +18,12 @@ SIDE, SIZE, PEOPLE = 64, 8, 240
 ERROR, NOISE = .01, 8 # of a growing kernel's taps, relative; of the camera, grey levels: a patch alone hardly shows the grid
 
 def faces():
-    "A drawn face a person through the same bottleneck twice: grown by a perfect kernel (real), and by one that favours a pixel in four (fake). No region, no seam, no change of colour."
+    """A drawn face a person through the same bottleneck twice: grown by a perfect kernel (real), and by one that favours a pixel in
+    four (fake). No region, no seam, no change of colour."""
     out = np.empty((2*PEOPLE, SIDE, SIDE, 3), np.float32)
     for person in range(PEOPLE):
-        frame = render(sample_identity('grid', person), track('grid', person, n=1)[0], sample_scene('grid', person, style='FF++'), SIDE, 0).pixels
+        frame = render(sample_identity('grid', person), track('grid', person, n=1)[0], sample_scene('grid', person, style='FF++'), SIDE,
+                       0).pixels
         for label in (0, 1): out[2*person+label] = squeeze(frame, Bottleneck(side=.5, error=ERROR*label, stages=1), 'one generator')
     return out
 
@@ -32,7 +35,8 @@ def photographed(clean, *keys):
 def itself(images, *keys): return images
 
 def phase_shuffled(images, *keys):
-    "Every patch keeps its amplitudes and gets the phases of the same patch of another face, for every patch position in an order of its own."
+    """Every patch keeps its amplitudes and gets the phases of the same patch of another face, for every patch position in an order
+    of its own."""
     amplitude, phase = amplitude_phase(patches(images[:, :1]*.5+.5, SIZE))
     draw = rng('grid shuffle', *keys)
     for n in range(phase.shape[1]): phase[:, n] = phase[torch.from_numpy(draw.permutation(len(phase))), n]

@@ -8,7 +8,8 @@ import pytest
 from ffd_repro.measures.spectra import pair_statistics, summary, sweep
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[3]/'shared'/'data')
-needs_pairs = pytest.mark.skipif(not (DATA/'fake_faces'/'manifest.csv').exists(), reason='no real pairs: set FFD_TEST_DATA to the folder that holds fake_faces/ and real_faces/')
+needs_pairs = pytest.mark.skipif(not (DATA/'fake_faces'/'manifest.csv').exists(),
+                                 reason='no real pairs: set FFD_TEST_DATA to the folder that holds fake_faces/ and real_faces/')
 
 def read(path, side=256):
     "A face in RGB; the pictures of a pair have one size, so both are made smaller or larger alike."
