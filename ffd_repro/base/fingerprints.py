@@ -62,7 +62,8 @@ def outside(table)->set: # names
 # %% ../../nbs/00_base/fingerprints.ipynb #072d5cf5
 def imported(node, package:str)->dict: # name here -> (module, name there or '')
     "What an import statement brings."
-    if isinstance(node, ast.Import): return {a.asname or a.name.split('.')[0]: (a.name if a.asname else a.name.split('.')[0], '') for a in node.names}
+    if isinstance(node, ast.Import):
+        return {a.asname or a.name.split('.')[0]: (a.name if a.asname else a.name.split('.')[0], '') for a in node.names}
     parts = package.split('.')
     base = '.'.join(parts[:len(parts) - node.level + 1] + [node.module or '']).strip('.') if node.level else node.module
     return {a.asname or a.name: (base, a.name) for a in node.names}
@@ -94,8 +95,10 @@ def marked_text(node, inner:dict, imports:dict, late:set)->str:
     "The marked text of one statement; its own name, if it has one, is left out."
     names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
     if hasattr(node, 'name'):
-        heads = [*node.decorator_list, *getattr(node, 'bases', ()), *(node.args.defaults + node.args.kw_defaults if hasattr(node, 'args') else ())]
-        names = inner.get((node.name, node.lineno), set()) | late | {n.id for h in heads if h for n in ast.walk(h) if isinstance(n, ast.Name)}
+        heads = [*node.decorator_list, *getattr(node, 'bases', ()),
+                 *(node.args.defaults + node.args.kw_defaults if hasattr(node, 'args') else ())]
+        names = inner.get((node.name, node.lineno), set()) | late | {n.id for h in heads if h
+                                                                     for n in ast.walk(h) if isinstance(n, ast.Name)}
         node.name = '_'
     if isinstance(node, ast.Lambda): names -= {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
     return bare(Marked(names, set(imports)).visit(node))
@@ -113,7 +116,9 @@ def read_source(text:str, # Python
         late = {k: v for part in ast.walk(node) if is_import(part) for k, v in imported(part, package).items()} # inside a function
         found.imports.update(late)
         for part in ast.walk(node):
-            if isinstance(part, ast.Lambda): found.nameless.setdefault(part.lineno, []).append(marked_text(ast.parse(ast.unparse(part), mode='eval').body, inner, found.imports, set()))
+            if isinstance(part, ast.Lambda):
+                found.nameless.setdefault(part.lineno, []).append(marked_text(ast.parse(ast.unparse(part), mode='eval').body, inner,
+                                                                              found.imports, set()))
         names = bound(node) | changed(node) - set(found.imports)
         marked = marked_text(node, inner, found.imports, set(late))
         for name in names: found.texts.setdefault(name, []).append(marked)
@@ -153,9 +158,13 @@ def place_of(thing)->Place: # a function or class
     module, name, own = thing.__module__, thing.__qualname__.split('.')[0], functions_of(thing)
     line = f'line {own[0].__code__.co_firstlineno}' if own else ''
     at = lambda where: Place(where, name if name in source_of(where).texts else line)
-    if file_of(module) and not any(linecache.getlines(f.__code__.co_filename) and f.__code__.co_filename in CELLS for f in own) and name in (*source_of(module).texts, '<lambda>'): return at(module)
+    if file_of(module) and not any(linecache.getlines(f.__code__.co_filename) and f.__code__.co_filename in CELLS
+                                   for f in own) and name in (*source_of(module).texts, '<lambda>'):
+        return at(module)
     cell = next((f.__code__.co_filename for f in own if linecache.getlines(f.__code__.co_filename)), None)
-    if cell is None: raise BadSetting(f'The source of {thing.__qualname__} is not to be had, so no fingerprint of it.', module, 'define it in a file, or in a cell of a notebook with a method of its own')
+    if cell is None:
+        raise BadSetting(f'The source of {thing.__qualname__} is not to be had, so no fingerprint of it.', module,
+                         'define it in a file, or in a cell of a notebook with a method of its own')
     CELLS[cell] = own[0].__globals__
     return at(cell)
 
@@ -172,7 +181,8 @@ def followed(module:str, homes)->bool: # homes: top packages whose definitions a
 def resolve(module:str, name:str, homes)->tuple: # Place or None, text behind it
     "What a name, or an attribute of one, means in a module."
     source, (head, dot, rest) = source_of(module), name.partition('.')
-    if head in CELLS.get(module, ()): return met(CELLS[module][head], dot + rest, homes) # a notebook's names may have been bound again since
+    # a notebook's names may have been bound again since
+    if head in CELLS.get(module, ()): return met(CELLS[module][head], dot + rest, homes)
     if head in source.texts: return Place(module, head), dot + rest
     if head in source.imports:
         base, there = source.imports[head]
@@ -185,7 +195,8 @@ def resolve(module:str, name:str, homes)->tuple: # Place or None, text behind it
 
 def met(thing, tail:str, homes)->tuple: # as `resolve`
     "What a global value of a notebook means."
-    if isinstance(thing, ModuleType): return resolve(thing.__name__, tail[1:], homes) if tail and followed(thing.__name__, homes) else (None, thing.__name__ + tail)
+    if isinstance(thing, ModuleType):
+        return resolve(thing.__name__, tail[1:], homes) if tail and followed(thing.__name__, homes) else (None, thing.__name__ + tail)
     return (place_of(thing), tail) if is_code(thing) and ours(thing, homes) else (None, plain(thing, homes) + tail)
 
 def is_code(thing)->bool: return isinstance(thing, (FunctionType, type))
@@ -196,7 +207,8 @@ UNDERWAY = [] # what is fingerprinted at the moment: a value that holds it need 
 
 def plain(thing, homes=('ffd_repro',))->str:
     "A value as text that does not depend on where it lies."
-    if is_code(thing): return fingerprint(thing) if ours(thing, homes) and thing not in UNDERWAY else f'{thing.__module__}.{thing.__qualname__}'
+    if is_code(thing):
+        return fingerprint(thing) if ours(thing, homes) and thing not in UNDERWAY else f'{thing.__module__}.{thing.__qualname__}'
     if dataclasses.is_dataclass(thing): thing = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
     if isinstance(thing, dict): return f'{{{", ".join(sorted(f"{plain(k, homes)}: {plain(v, homes)}" for k, v in thing.items()))}}}'
     if isinstance(thing, (list, tuple)): return f'({", ".join(plain(x, homes) for x in thing)})'

@@ -37,7 +37,9 @@ def data_root()->Path|None: # `FFD_DATA`, or None when unset
     given = os.environ.get('FFD_DATA')
     if not given: return None
     folder = Path(given).expanduser().resolve()
-    if not folder.is_dir(): raise MissingData('FFD_DATA does not name a folder.', folder, 'point it at the folder that holds FaceForensics++, Celeb-DF-v2 … or unset it to use the stand-ins')
+    if not folder.is_dir():
+        raise MissingData('FFD_DATA does not name a folder.', folder,
+                          'point it at the folder that holds FaceForensics++, Celeb-DF-v2 … or unset it to use the stand-ins')
     return folder
 
 # %% ../../nbs/00_base/paths.ipynb #6c243a42
@@ -57,9 +59,12 @@ def shown(path # any path
 # %% ../../nbs/00_base/paths.ipynb #9aa72411
 def _why_not(path, e):
     "The error for a file that could not be written: no room, or something in the way."
-    if e.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EROFS): return BadFile(f'This file cannot be written: {e.strerror}.', path, 'see what is in the way, or set FFD_CACHE or FFD_RESULTS to another folder')
+    if e.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EROFS):
+        return BadFile(f'This file cannot be written: {e.strerror}.', path,
+                       'see what is in the way, or set FFD_CACHE or FFD_RESULTS to another folder')
     if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): return e
-    return DiskFull('The disk has no room left; nothing was changed.', path, 'free some space, or set FFD_CACHE to another disk, and run the same command again')
+    return DiskFull('The disk has no room left; nothing was changed.', path,
+                    'free some space, or set FFD_CACHE to another disk, and run the same command again')
 
 @contextlib.contextmanager
 def atomic(path # the file to write

@@ -25,12 +25,15 @@ class Profile:
     def scaled(self, side:int)->int: # both in pixels; 0 is the profile's own side
         "The side that stands for a printed one here; raises `BadSetting` for one that has no counterpart."
         if not side: return self.side
-        if self.sides and side not in self.sides: raise BadSetting(f'The printed side {side} has no counterpart in the profile {self.name}.', fix=f'use one of {", ".join(map(str, self.sides))}, or the profile paper')
+        if self.sides and side not in self.sides:
+            raise BadSetting(f'The printed side {side} has no counterpart in the profile {self.name}.',
+                             fix=f'use one of {", ".join(map(str, self.sides))}, or the profile paper')
         return self.sides.get(side, side)
 
 PROFILES = {p.name: p for p in [
     Profile('smoke', side=32,  seeds=(7,),      tiny=True,  committed=False, bootstrap=50,   sides={256: 34, 299: 40, 398: 53, 448: 60}),
-    Profile('small', side=64,  seeds=(7, 8, 9), tiny=False, committed=True,  bootstrap=400,  faces=800, sides={256: 39, 299: 46, 398: 61, 448: 69}),
+    Profile('small', side=64,  seeds=(7, 8, 9), tiny=False, committed=True,  bootstrap=400,  faces=800,
+            sides={256: 39, 299: 46, 398: 61, 448: 69}),
     Profile('paper', side=256, seeds=(7,),      tiny=False, committed=True,  bootstrap=1000)]}
 
 # %% ../../nbs/00_base/profiles.ipynb #aea0b9d5

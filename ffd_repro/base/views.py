@@ -37,9 +37,11 @@ def parse_view(name:str # as the tables write it: 'FF++-LQ:NT', 'Celeb-DF'
     if not found: raise BadSetting(f'{name!r} is not a view of a corpus.', fix="write it like 'FF++-LQ:NT' or 'Celeb-DF'")
     corpus, levels, methods = found['corpus'], (found['quality'] or '').split('+'), found['methods']
     if levels != [''] and levels != sorted(set(levels), key=list(QUALITIES).index):
-        raise BadSetting(f'{name!r} names its levels twice or in another order.', fix=f'write each once, in the order {", ".join(QUALITIES)}')
+        raise BadSetting(f'{name!r} names its levels twice or in another order.',
+                         fix=f'write each once, in the order {", ".join(QUALITIES)}')
     known = OWN_LEVELS.get(corpus, QUALITIES)
-    return View(corpus, '+'.join(lookup(f'level of {corpus}', level, known) for level in levels if level), tuple(methods.split(',')) if methods else ())
+    return View(corpus, '+'.join(lookup(f'level of {corpus}', level, known) for level in levels if level),
+                tuple(methods.split(',')) if methods else ())
 
 # %% ../../nbs/00_base/views.ipynb #c93086d3
 class Treatment(NamedTuple):

@@ -34,7 +34,8 @@ def features_of(model, spec, test:str, batch:int=32)->Features:
     "The features of test faces; raises `BadSetting` for a net that gives none."
     fs = tested_faces(spec, test)
     at = few(fs)
-    with evaluation_mode(model): found = [model(fs.images(part).to(device())).features for part in np.split(at, range(batch, len(at), batch))]
+    with evaluation_mode(model):
+        found = [model(fs.images(part).to(device())).features for part in np.split(at, range(batch, len(at), batch))]
     if any(f is None for f in found):
         raise BadSetting(f'The Prediction of {spec.method} holds no features.', spec.id, 'give what the classifier sees as `features`')
     m = fs.store.manifest.iloc[fs.rows[at]]

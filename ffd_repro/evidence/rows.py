@@ -54,7 +54,8 @@ def seed_rows(cell:Cell, profile:str)->list[dict]: # one a seed
     if cell.members: return mean_rows(cell, profile)
     runs, found = kept_runs(cell, profile), sources[cell.source].seed_values(cell, profile)
     return [dict(cell.key._asdict(), value=float(value), profile=profile, data=faces_behind(runs[seed], cell.test), seed=str(seed), n=n,
-                 run=runs[seed].id, status=sources[cell.source].state(cell, runs[seed]), note='') for seed, (value, n) in found.items() if np.isfinite(value)]
+                 run=runs[seed].id, status=sources[cell.source].state(cell, runs[seed]), note='')
+                 for seed, (value, n) in found.items() if np.isfinite(value)]
 
 def cell_rows(cell:Cell, profile:str, look)->list[dict]:
     "All rows of a cell: its seeds, and `all` with the interval."

@@ -184,7 +184,8 @@ def extract(manifest,      # of videos, from corpora.official
     if not len(manifest): raise BadSetting('There is no video to extract from.', where=root, fix='check the view and the corpus')
     if side < 8: raise BadSetting(f'The value of side is {side}.', fix='use at least 8 pixels')
     if margin <= 0: raise BadSetting(f'The value of margin is {margin}.', fix='use a positive number, for example 1.3')
-    if after < 0: raise BadSetting(f'The value of after is {after}.', fix='use 0 for single faces, or the number of frames that follow each')
+    if after < 0:
+        raise BadSetting(f'The value of after is {after}.', fix='use 0 for single faces, or the number of frames that follow each')
     pair = (sampling, sampling) if hasattr(sampling, 'frames') else sampling
     cropping = Cropping(*pair, side, detector or default_detector(manifest.corpus.iloc[0], root), margin, every, align, masks, after)
     key = digest(json.dumps([cropping.asked(), _stamps(manifest, root, masks)]))

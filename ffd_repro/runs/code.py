@@ -42,7 +42,8 @@ def faces_code(asked:FaceRequest, data:str, # 'real' or 'stand-in'
     how = asked.treatment
     done = [] if how is None or how.kind == 'part' else [recoded] if asked.crf is not None else [treated, treatments[how.kind]]
     usual = [FACE_DETECTORS[name] for name in ('sidecar', 'whole', 'opencv')]
-    facts = [asked.stored, asked.needs, str(how), asked.profile.faces if learn else 0, corpora[asked.view.corpus] if asked.view.corpus in corpora else '']
+    facts = [asked.stored, asked.needs, str(how), asked.profile.faces if learn else 0,
+             corpora[asked.view.corpus] if asked.view.corpus in corpora else '']
     made = drawn_by(asked.view.corpus, asked.profile.name) if data == 'stand-in' else ''
     rows = original_rows if learn and from_originals(asked.needs) else part_rows
     return fingerprint(extract, rows, SPLITS[asked.protocol.split], set_of(asked, learn), *done, *usual, facts, made, without=LEFT)
@@ -57,7 +58,8 @@ def training_code(spec:RunSpec)->str: # 16 hexadecimal digits
 def _training(build, setting, loss, augment, tiny, asked, data):
     used = [losses[loss]] if loss in losses else [] # a net's own loss belongs to the net
     changes = [AUGMENT[word] for word in augment.split('+')]
-    return fingerprint(build, setting, tiny, train, *used, *changes, faces_code(asked, data, learn=True), faces_code(asked, data), without=LEFT)
+    return fingerprint(build, setting, tiny, train, *used, *changes, faces_code(asked, data, learn=True), faces_code(asked, data),
+                       without=LEFT)
 
 _kept_training = lru_cache(maxsize=None)(_training)
 

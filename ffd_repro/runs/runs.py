@@ -56,7 +56,8 @@ def note_measured(spec:RunSpec, **codes:str # name of what is kept beside the ru
 
 def read_predictions(spec:RunSpec)->pd.DataFrame: # columns of PREDICTIONS
     "The predictions of every test frame of a run."
-    if not predictions_path(spec).exists(): raise MissingData('The predictions of a run are missing.', predictions_path(spec), 'ffd_train makes them again')
+    if not predictions_path(spec).exists():
+        raise MissingData('The predictions of a run are missing.', predictions_path(spec), 'ffd_train makes them again')
     return pd.read_csv(predictions_path(spec), dtype={'test': str, 'video': str})
 
 # %% ../../nbs/80_runs/runs.ipynb #3e3a86a9
@@ -81,14 +82,16 @@ def device()->str: return 'cuda' if torch.cuda.is_available() else 'cpu'
 def build(spec:RunSpec):
     "The net of a run, with the initial weights of its seed."
     seed_everything(spec.seed)
-    return detectors[spec.method].make(spec.setting, side=spec.request().side, tiny=spec.profile.tiny, pretrained=bool(spec.recipe.pretrained))
+    return detectors[spec.method].make(spec.setting, side=spec.request().side, tiny=spec.profile.tiny,
+                                       pretrained=bool(spec.recipe.pretrained))
 
 # %% ../../nbs/80_runs/runs.ipynb #8ec4e01f
 def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
     model, asked, home = build(spec).to(device()), spec.request(), work_folder(spec)
     learnt = faces(asked, 'train', augment=spec.recipe.augment, balanced=bool(spec.recipe.balanced), learn=True)
-    history = train(model, learnt, faces(asked, 'val'), spec.recipe, seed=spec.seed, folder=home, device=device(), checkpoint_every=200, progress=progress, run=spec.id)
+    history = train(model, learnt, faces(asked, 'val'), spec.recipe, seed=spec.seed, folder=home, device=device(), checkpoint_every=200,
+                    progress=progress, run=spec.id)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
     for checkpoint in home.glob('*.pt'): checkpoint.unlink()
     return model, history
@@ -105,14 +108,17 @@ def make_record(spec:RunSpec, history, seconds:float, failure:str='', cpu_s:floa
     "What is kept of a run beside its predictions."
     peak, seen = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024, {str(t): t for t in spec.tests}
     asked = {str(spec.train): spec.request()} | {name: spec.request(t) for name, t in seen.items()}
-    return dict(id=spec.id, status=failure or 'ok', asked=spec.asked, tests=list(seen), code=training_code(spec), scored={name: test_code(spec, t) for name, t in seen.items()},
+    return dict(id=spec.id, status=failure or 'ok', asked=spec.asked, tests=list(seen), code=training_code(spec),
+                scored={name: test_code(spec, t) for name, t in seen.items()},
                 data=[data_facts(asked[name], name) for name in sorted(asked)], history=history,
                 wall_s=round(seconds, 1), cpu_s=round(cpu_s, 1), peak_mb=round(peak), **surroundings(device()))
 
 # %% ../../nbs/80_runs/runs.ipynb #0698946d
-def fitted(spec:RunSpec, record:dict|None, progress:bool=True)->tuple: # net, history as plain values, seconds and processor seconds spent before
+# net, history as plain values, seconds and processor seconds spent before
+def fitted(spec:RunSpec, record:dict|None, progress:bool=True)->tuple:
     "The trained net of a run: loaded when today's code trained it already, else trained."
-    if record and is_trained(record, spec) and weights_path(spec).exists(): return trained(spec), record['history'], (record['wall_s'], record.get('cpu_s', 0))
+    if record and is_trained(record, spec) and weights_path(spec).exists():
+        return trained(spec), record['history'], (record['wall_s'], record.get('cpu_s', 0))
     model, h = fit(spec, progress)
     return model, dict(steps=[round(x, 5) for x in h.steps], epochs=h.epochs, best=h.best), (0., 0.)
 
@@ -130,7 +136,8 @@ def execute(spec:RunSpec, progress:bool=True)->dict: # the record
     with FileLock(work_folder(spec)/'lock'):
         if not missing([spec]): return read_record(spec)
         record = read_record(spec)
-        if record and record['code'] != training_code(spec): predictions_path(spec).with_suffix('.values.csv').unlink(missing_ok=True) # measured on another net
+        # measured on another net
+        if record and record['code'] != training_code(spec): predictions_path(spec).with_suffix('.values.csv').unlink(missing_ok=True)
         tests = {str(t): t for t in spec.tests} | {name: parse_tested(name) for name in (record or {}).get('tests', [])}
         spec = dataclasses.replace(spec, tests=tuple(tests[name] for name in sorted(tests)))
         clocks, before, failure, history, found = (time.time(), time.process_time()), (0., 0.), '', {}, pd.DataFrame(columns=PREDICTIONS)
@@ -154,7 +161,7 @@ def ffd_train(method:Param('detector, see ffd_list', str),
               tests:Param('views to test on, separated by commas; the training view when empty', str)='',
               profile:Param('size of the work: smoke, small or paper', str)='smoke',
               seed:Param('random seed', int)=7,
-              protocol:Param('how faces are chosen where it is not as usual, like split=image,sampling=even:32,margin=1,balance=all,side=398', str)='',
+              protocol:Param('how faces are chosen, where not as usual: split=image,sampling=even:32,margin=1,balance=all,side=398', str)='',
               epochs:Param('passes over the training faces, where not those of the recipe', int)=None,
               batch:Param('faces a step, where not those of the recipe', int)=None,
               lr:Param('initial learning rate, where not that of the recipe', float)=None,

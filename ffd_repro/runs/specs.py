@@ -35,7 +35,8 @@ class RunSpec:
     def asked(self)->dict: # plain values
         "Everything that identifies the run: not the tests, which only read it."
         recipe = {k: v for k, v in dataclasses.asdict(self.recipe).items() if v is not None}
-        asked = dict(method=self.method, setting=self.setting, train=str(self.train), recipe=recipe, profile=self.profile.name, data=self.data, seed=self.seed)
+        asked = dict(method=self.method, setting=self.setting, train=str(self.train), recipe=recipe, profile=self.profile.name,
+                     data=self.data, seed=self.seed)
         return asked | (dict(protocol=str(self.protocol)) if str(self.protocol) else {})
 
     @property
@@ -68,5 +69,6 @@ def read_spec(asked:dict, # `RunSpec.asked`, as a record keeps it
               tests=()    # names
              )->RunSpec:
     "The spec that a record was made for."
-    return RunSpec(asked['method'], asked['setting'], parse_view(asked['train']), tuple(map(parse_tested, tests)), Recipe(**asked['recipe']), profile_of(asked['profile']),
+    return RunSpec(asked['method'], asked['setting'], parse_view(asked['train']), tuple(map(parse_tested, tests)),
+                   Recipe(**asked['recipe']), profile_of(asked['profile']),
                    asked['data'], asked['seed'], parse_protocol(asked.get('protocol', '')))

@@ -30,5 +30,6 @@ def score_view(model, spec:RunSpec, test:TestedView)->pd.DataFrame: # columns of
     m = fs.store.manifest.iloc[fs.rows]
     score = predict(scoring_part(model), fs, batch=64) # without what only draws
     found = pd.DataFrame(dict(test=str(test), video=m.video.to_numpy(), frame=m.frame.to_numpy(), label=m.label.to_numpy(), score=score))
-    if test.treatment: found = found.groupby('video', sort=False, as_index=False).agg(dict(test='first', frame='first', label='first', score='mean'))
+    if test.treatment:
+        found = found.groupby('video', sort=False, as_index=False).agg(dict(test='first', frame='first', label='first', score='mean'))
     return found.round(dict(score=6))[PREDICTIONS]

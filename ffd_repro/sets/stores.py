@@ -36,15 +36,17 @@ def check_there(corpus:str, profile:str):
     try: locate(corpus, profile)
     except MissingData:
         if profile != 'paper': return
-        raise MissingData(f'{corpus} is not on this machine, and a stand-in of the size of the paper takes hours, so none is made unasked.', data_root() or 'FFD_DATA is not set',
-            f'set FFD_DATA to a folder that holds {corpora[corpus].folders[0]}, or make the stand-in deliberately: ffd_corpus {corpus} --profile paper') from None
+        raise MissingData(f'{corpus} is not on this machine, and a stand-in of the size of the paper takes hours, so none is made unasked.',
+                          data_root() or 'FFD_DATA is not set',
+            f'set FFD_DATA to a folder that holds {corpora[corpus].folders[0]}, or make the stand-in deliberately: '
+            f'ffd_corpus {corpus} --profile paper') from None
 
 # %% ../../nbs/40_sets/stores.ipynb #95492e3f
 def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
                 profile:str, # of the stand-in, when one is needed
                 make:bool=True # make a stand-in that is absent or incomplete
                )->tuple[Path,str]: # root (None when there is none yet), 'real' or 'stand-in'
-    "Where a corpus lies; makes its stand-in when the real one is not here. `MissingData` when FFD_DATA names no folder, or by `check_there`."
+    "Where a corpus lies; makes its stand-in when the real one is not here. Raises `MissingData`, as `check_there` does."
     data_root()
     try: found, why = locate(corpus, profile), None
     except MissingData as e: found, why = None, e
@@ -63,7 +65,8 @@ def missing_rule()->str: # 'error' or 'skip', as `read_corpus` takes it
 
 def _note_left_out(folder:Path, attrs:dict)->dict: # missing, problems
     "Keep beside the faces what the corpus lacks."
-    left, kept = dict(missing=list(attrs.get('missing', [])), problems=[list(p)[:2] for p in attrs.get('problems', [])]), folder/'left_out.json'
+    left, kept = dict(missing=list(attrs.get('missing', [])),
+                      problems=[list(p)[:2] for p in attrs.get('problems', [])]), folder/'left_out.json'
     if not kept.exists() or json.loads(kept.read_text()) != left:
         with atomic(kept) as tmp: tmp.write_text(json.dumps(left))
     return left
@@ -82,7 +85,8 @@ class Needs(NamedTuple):
 def needs_of(detector:Detector, setting:str='full')->Needs:
     "What a detector needs in a setting; raises `BadSetting` for more following frames than any store keeps."
     n = detector.after(setting)
-    if n > FOLLOWERS: raise BadSetting(f'{detector.name} wants {n} frames after each face; stores keep {FOLLOWERS}.', fix='use a setting with fewer')
+    if n > FOLLOWERS:
+        raise BadSetting(f'{detector.name} wants {n} frames after each face; stores keep {FOLLOWERS}.', fix='use a setting with fewer')
     return Needs(n, detector.masks, tuple(detector.blend.get(setting, ())), tuple(detector.mean), tuple(detector.std))
 
 # %% ../../nbs/40_sets/stores.ipynb #d4d1014c
@@ -109,7 +113,8 @@ class FaceRequest:
     def stored(self)->dict: # plain values
         "Everything that decides what the store holds, wherever the corpus lies."
         sampling = str(sampling_under(self.protocol, self.view.corpus, self.profile.name))
-        return dict(corpus=self.view.corpus, quality=self.view.quality, profile=self.profile.name, sampling=sampling, margin=self.protocol.margin, side=self.side,
+        return dict(corpus=self.view.corpus, quality=self.view.quality, profile=self.profile.name, sampling=sampling,
+                    margin=self.protocol.margin, side=self.side,
                     after=FOLLOWERS if self.needs.after else 0, masks=self.needs.masks == 'official', crf=self.crf)
 
     @property
@@ -120,7 +125,8 @@ class FaceRequest:
     @property
     def command(self)->str:
         "The command that makes the store."
-        protocol, more = str(self.protocol), (' --after' if self.needs.after else '') + (' --masks' if self.needs.masks == 'official' else '')
+        protocol, more = str(self.protocol), (' --after' if self.needs.after else '') + (' --masks'
+                                                                                         if self.needs.masks == 'official' else '')
         view = str(self.view._replace(methods=())) + (f'|{self.treatment}' if self.crf is not None else '')
         return f"ffd_faces '{view}' --profile {self.profile.name}" + (f" --protocol '{protocol}'" if protocol else '') + more
 
@@ -181,8 +187,10 @@ def data_facts(asked:FaceRequest, view:str='' # its name in the record; the requ
     "What a run records of its data: real or stand-in, how much, what was left out, under which protocol, and the digest."
     store = face_store(asked)
     left = json.loads((store.folder/'left_out.json').read_text())
-    return dict(view=view or str(asked.view), data=store.data, faces=len(store.manifest), videos=int(store.manifest.video.nunique()), protocol=str(asked.protocol),
-                skipped=len(store.meta.get('skipped', [])) + len(left['problems']), missing=len(left['missing']), digest=_digest(store.folder))
+    return dict(view=view or str(asked.view), data=store.data, faces=len(store.manifest), videos=int(store.manifest.video.nunique()),
+                protocol=str(asked.protocol),
+                skipped=len(store.meta.get('skipped', [])) + len(left['problems']), missing=len(left['missing']),
+                digest=_digest(store.folder))
 
 @call_parse
 def ffd_faces(view:Param("whose faces: FF++-LQ, Celeb-DF …; 'Celeb-DF|crf=30' encodes its test videos again first", str),
@@ -193,7 +201,8 @@ def ffd_faces(view:Param("whose faces: FF++-LQ, Celeb-DF …; 'Celeb-DF|crf=30' 
     "Make the store of faces that runs read; a corpus that is not here is replaced by its stand-in."
     try:
         tested = parse_tested(view)
-        asked = request(str(tested.view), profile, protocol, Needs(FOLLOWERS if after else 0, 'official' if masks else ''), tested.treatment)
+        asked = request(str(tested.view), profile, protocol, Needs(FOLLOWERS if after else 0, 'official' if masks else ''),
+                        tested.treatment)
         store = face_store(asked)
     except FFDError as e: raise SystemExit(str(e)) from None
     print(f'{asked.key}: {len(store)} {store.data} faces of {store.manifest.video.nunique()} videos in {shown(store.folder)}')

@@ -88,7 +88,8 @@ WEIGHTS = dict(M_In=15., M_Ex=15., label=1.) # lambda_In, lambda_Ex, lambda_Cls 
 # %% ../../nbs/75_systems/bigarts.ipynb #16c70c2e
 BRANCHES = dict(intrinsic='M_In', extrinsic='M_Ex') # a decoder -> the printed name of what it draws, in the order of the masks of a batch
 BOTH = tuple(BRANCHES)
-SETTINGS = dict(full=BOTH, aug_none=BOTH, aug_real_real=BOTH, aug_fake_real=BOTH, no_masks=(), m_in=BOTH[:1], m_ex=BOTH[1:], real_blends=BOTH)
+SETTINGS = dict(full=BOTH, aug_none=BOTH, aug_real_real=BOTH, aug_fake_real=BOTH, no_masks=(), m_in=BOTH[:1], m_ex=BOTH[1:],
+                real_blends=BOTH)
 
 class MainBranch(nn.Module):
     "Encoder and classifier: all that a score needs (BiG-Arts 3.2)."
