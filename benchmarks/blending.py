@@ -6,18 +6,16 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-
 import cv2
 import numpy as np
 import torch
-
 from ffd_repro.corpora.reading import read_corpus
+from ffd_repro.drawn.standins import build
+from ffd_repro.drawn.trees import Size
 from ffd_repro.faces.extraction import extract
 from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Sampling
-from ffd_repro.drawn.trees import Size
 from ffd_repro.sets.self_blending import BlendSet
-from ffd_repro.drawn.standins import build
 
 SHARES = {'as they are': (1, 0, 0), '(Real, Real)': (0, 1, 0), '(Fake, Real)': (0, 0, 1), 'a third each': (1/3, 1/3, 1/3)}
 

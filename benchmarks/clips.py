@@ -7,12 +7,10 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-
 import cv2
 import numpy as np
 import pandas as pd
 import torch
-
 from ffd_repro.faces.clips import ClipSet, ClipStore
 from ffd_repro.faces.loading import FaceSet, FaceStore, order
 

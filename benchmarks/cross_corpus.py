@@ -6,16 +6,14 @@ and ends with status 1 when the drop is not what a cross-corpus table needs.
 """
 import argparse
 import sys
-
 import numpy as np
-
-from ffd_repro.base.views import parse_view
 from ffd_repro.base.registry import detectors, load
+from ffd_repro.base.views import parse_view
 from ffd_repro.measures.scores import auc
-from ffd_repro.sets.stores import corpus_root
+from ffd_repro.runs.runs import trained
 from ffd_repro.runs.specs import make_spec
 from ffd_repro.runs.testing import score_view
-from ffd_repro.runs.runs import trained
+from ffd_repro.sets.stores import corpus_root
 
 OTHERS = ('DFD-HQ', 'Celeb-DF', 'Celeb-DF-v1', 'DFDC', 'DFDC-P', 'UADFV', 'DF-TIMIT-LQ', 'DF-TIMIT-HQ', 'WildDeepfake')
 # AUC: lost on the mean of the others; between the best and the worst of them; worse than a guess; too easy

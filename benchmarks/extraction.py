@@ -6,22 +6,19 @@ without any, draws one.
 """
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-
 import cv2
 import numpy as np
-
 from ffd_repro.base.errors import MissingExtra
-from ffd_repro.faces.detection import drawn_face
-from ffd_repro.faces.tracking import EVERY, FACE_DETECTORS
 from ffd_repro.corpora.frames import count_frames
-from ffd_repro.faces.geometry import iou
 from ffd_repro.corpora.videos import video_frames, video_info, write_video
+from ffd_repro.faces.detection import drawn_face
+from ffd_repro.faces.geometry import iou
+from ffd_repro.faces.tracking import EVERY, FACE_DETECTORS
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 

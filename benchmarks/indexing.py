@@ -5,7 +5,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
 from ffd_repro.corpora.reading import read_corpus
 
 def touch(folder, names):

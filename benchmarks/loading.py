@@ -6,12 +6,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
-
 import cv2
 import numpy as np
 import pandas as pd
 import torch
-
 from ffd_repro.faces.loading import FaceSet, FaceStore, order
 
 def store(folder, faces, side):

@@ -4,9 +4,7 @@ import argparse
 import multiprocessing
 import time
 from statistics import median
-
 import torch
-
 from ffd_repro.systems.lls import LLSM, pair_by_pair
 
 def resident(what):

@@ -3,10 +3,8 @@ side in one run, with NumPy's result as the judge. `python benchmarks/spectral.p
 import argparse
 import time
 from statistics import median
-
 import numpy as np
 import torch
-
 from ffd_repro.layers.spectral import amplitude_phase, patches
 
 def at_once(images, size):

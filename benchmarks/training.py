@@ -1,9 +1,7 @@
 """Training steps a second, side by side in one run: memory layouts, and LDFnet against Xception. `python benchmarks/training.py`"""
 import statistics
 import time
-
 import torch
-
 from ffd_repro.base.contracts import Batch, Recipe
 from ffd_repro.base.registry import detectors, load
 from ffd_repro.base.seeds import seed_everything

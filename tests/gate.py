@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 os.environ['PYTHONPATH'] = str(ROOT)
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ['PYTHONWARNINGS'] = 'ignore'
-from ffd_repro.base.warm import PYTHON, warm # noqa: E402 -- found on the path above
+from ffd_repro.base.warm import PYTHON, warm  # noqa: E402 -- found on the path above
 
 BIN = Path(sys.executable).parent
 HEAVY = ('ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'seaborn', 'papermill',

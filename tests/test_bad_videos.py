@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import BadFile, BadSetting, MissingData, NoFace, UnknownName
+from ffd_repro.corpora.images import read_image
 from ffd_repro.corpora.reading import read_corpus
+from ffd_repro.corpora.videos import read_frames, read_video, video_info, write_video
+from ffd_repro.faces.detection import drawn_face
 from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.loading import FaceSet, FaceStore
-from ffd_repro.faces.detection import drawn_face
 from ffd_repro.faces.sampling import Even, Sampling
-from ffd_repro.corpora.videos import read_frames, read_video, video_info, write_video
-from ffd_repro.corpora.images import read_image
 
 RULE = (Sampling(2, 4), Sampling(2, 1))
 

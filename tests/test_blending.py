@@ -5,16 +5,16 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from ffd_repro.faces.detection import dlib_faces, dlib_landmarks
-from ffd_repro.faces.tracking import pick
-from ffd_repro.faces.geometry import affine_to_crop, crop, move, square
-from ffd_repro.faces.loading import FaceStore
-from ffd_repro.faces.landmarks import has_landmarks, landmarks_of, source_of
 from ffd_repro.corpora.images import read_image
-from ffd_repro.sets.regions import extrinsic, pair_rows, regions
-from ffd_repro.sets.partial import partial_faces
+from ffd_repro.faces.detection import dlib_faces, dlib_landmarks
+from ffd_repro.faces.geometry import affine_to_crop, crop, move, square
+from ffd_repro.faces.landmarks import has_landmarks, landmark_source, landmarks_of
+from ffd_repro.faces.loading import FaceStore
+from ffd_repro.faces.tracking import pick
+from ffd_repro.forgeries.manipulations import PARTS, blend_photographs
 from ffd_repro.forgeries.pictures import Photograph
-from ffd_repro.forgeries.manipulations import PARTS, blend
+from ffd_repro.sets.partial import partial_faces
+from ffd_repro.sets.regions import extrinsic, pair_rows, regions
 from ffd_repro.sets.self_blending import BlendSet, RealBlends, blend_crops
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
@@ -53,7 +53,7 @@ def photographs(tmp_path_factory):
 
 def test_landmarks_of_crops_are_those_of_the_photographs(photographs):
     store, whole, _ = photographs
-    assert source_of(store)=='dlib' and has_landmarks(landmarks_of(store)).mean()>=.9
+    assert landmark_source(store)=='dlib' and has_landmarks(landmarks_of(store)).mean()>=.9
     width = np.linalg.norm(whole[:, 0]-whole[:, 16], axis=1)
     off = np.linalg.norm(landmarks_of(store)-whole, axis=2).mean(1)/width
     assert np.nanmedian(off)<.02 and np.nanmax(off)<.08, off
@@ -79,7 +79,7 @@ def test_photographs_blend_whole(photographs):
     "The same on the whole photographs, as an own corpus is forged from them: outside the mask not a byte differs."
     _, _, found = photographs
     for (_, image, _, points), (_, other, _, theirs) in zip(found[:4], found[1:5]):
-        forged, mask = blend(Photograph(image, points), Photograph(other, theirs), 'test')
+        forged, mask = blend_photographs(Photograph(image, points), Photograph(other, theirs), 'test')
         assert mask.any() and (forged[mask==0]==image[mask==0]).all() and (forged[mask>200]!=image[mask>200]).any(-1).mean()>.8
 
 @pytest.fixture(scope='module')
@@ -125,7 +125,7 @@ def test_parts_of_real_swaps(pairs):
 def test_fake_in_real(pairs):
     faces = BlendSet(pairs, shares=(0, 0, 1), seed=1)
     fakes = np.flatnonzero(faces.labels)
-    made, (x, masks) = faces.plan(fakes, 0), faces.pixels(fakes, 0)
+    made, (_x, masks) = faces.plan(fakes, 0), faces.pixels(fakes, 0)
     blended = [i for i, m in enumerate(made) if m.kind=='fake_real']
     assert blended and all(pairs.manifest.label[made[i].target]==0
                            and pairs.manifest.target[made[i].target]!=pairs.manifest.target[made[i].source] for i in blended)

@@ -17,16 +17,16 @@ import pytest
 import torch
 from ffd_repro.base.errors import BadFile, BadSetting, MissingData, NoFace
 from ffd_repro.corpora import videos
+from ffd_repro.corpora.videos import write_video
 from ffd_repro.faces import cropping
 from ffd_repro.faces.clips import ClipSet, ClipStore, residuals
 from ffd_repro.faces.cropping import faces_of
-from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.detection import drawn_face
-from ffd_repro.faces.tracking import Found
+from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.geometry import Box
 from ffd_repro.faces.loading import FaceSet, FaceStore
 from ffd_repro.faces.sampling import Even, Sampling
-from ffd_repro.corpora.videos import write_video
+from ffd_repro.faces.tracking import Found
 
 def moving(n, x=80, **kw): return [drawn_face(x + 2*i, seed=i, **kw) for i in range(n)]
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from configparser import ConfigParser
 from pathlib import Path
-
 import pytest
 from ffd_repro.base.warm import ADDRESS, PYTHON
 

@@ -4,12 +4,10 @@ import json
 import os
 import tarfile
 from pathlib import Path
-
 import pytest
-
 from ffd_repro.base.errors import BadFile, FFDError, MissingData
-from ffd_repro.corpora.reading import corpora, read_corpus
 from ffd_repro.corpora.locations import locate, view_videos
+from ffd_repro.corpora.reading import corpora, read_corpus
 
 def tar(path, names):
     "A plain tar, whatever its name says."

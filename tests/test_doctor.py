@@ -7,14 +7,13 @@ import sys
 import tarfile
 import time
 from pathlib import Path
-
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import MissingData, UnknownName
-from ffd_repro.faces.doctor import examine, report_text
 from ffd_repro.corpora.videos import write_video
+from ffd_repro.faces.doctor import examine, report_text
 
 BIN = Path(sys.executable).parent
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')

@@ -16,17 +16,17 @@ import pandas as pd
 import pytest
 from ffd_repro.base.errors import BadFile, BadSetting, NoFace
 from ffd_repro.base.paths import digest
+from ffd_repro.corpora.frames import count_frames, frames_of, tar_folders
+from ffd_repro.corpora.images import read_image
+from ffd_repro.corpora.videos import VideoFrame, read_frames, video_info, write_video
 from ffd_repro.faces import tracking
 from ffd_repro.faces.cropping import default_detector
-from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.detection import drawn_face, opencv_faces
-from ffd_repro.faces.tracking import EVERY, FACE_DETECTORS, Searcher, pick
-from ffd_repro.corpora.frames import count_frames, frames_of, tar_folders
+from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.geometry import centre, iou
 from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Even, Sampling
-from ffd_repro.corpora.videos import Frame, read_frames, video_info, write_video
-from ffd_repro.corpora.images import read_image
+from ffd_repro.faces.tracking import EVERY, FACE_DETECTORS, Searcher, pick
 
 WALL = np.full((160, 220, 3), 90, np.uint8)
 
@@ -268,7 +268,7 @@ def test_only_the_frames_between_two_searches_are_held():
     def frames(*_):
         for i in range(200):
             held = Held()
-            yield i, Frame(lambda held=held: picture, lambda held=held: cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+            yield i, VideoFrame(lambda held=held: picture, lambda held=held: cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
             del held
     with patch.object(tracking, 'lazy_frames', frames): track = FACE_DETECTORS['opencv'].track('', '', range(200), EVERY)
     assert len(track) == 200 and Held.most <= EVERY + 3

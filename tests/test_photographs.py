@@ -14,15 +14,15 @@ from sklearn.metrics import roc_auc_score
 from ffd_repro.base.errors import BadSetting, MissingData, NoFace
 from ffd_repro.base.paths import digest
 from ffd_repro.corpora.lfw import fetch_lfw, photographs
-from ffd_repro.drawn.people import sample_identity
-from ffd_repro.drawn.scenes import sample_scene
-from ffd_repro.drawn.motion import track
-from ffd_repro.drawn.rendering import render
 from ffd_repro.corpora.splits import check_disjoint
-from ffd_repro.drawn.photo_corpus import ffd_photographs, forge, summary
-from ffd_repro.drawn.photo_album import bareness, photo_landmarks, opened
+from ffd_repro.drawn.motion import track
+from ffd_repro.drawn.people import sample_identity
+from ffd_repro.drawn.photo_album import opened, photo_landmarks
+from ffd_repro.drawn.photo_corpus import corpus_summary, ffd_photographs, forge
+from ffd_repro.drawn.rendering import render
+from ffd_repro.drawn.scenes import sample_scene
+from ffd_repro.forgeries.manipulations import blend_photographs, forgers, swap
 from ffd_repro.forgeries.pictures import Photograph, is_grey
-from ffd_repro.forgeries.manipulations import forgers, blend, swap
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 PHOTOS = DATA/'real_faces'
@@ -77,7 +77,7 @@ def test_the_tree_is_what_its_lists_say(drawn, tmp_path):
     check_disjoint(m)
     said = json.loads((tree/'MADE.json').read_text())
     assert 'not an official corpus' in said['note'] and sum(said['made'].values())==len(m)
-    assert str(len(m[m.method=='swap'])) in summary(tree)
+    assert str(len(m[m.method=='swap'])) in corpus_summary(tree)
 
 def test_a_killed_run_goes_on_and_leaves_no_half(tmp_path):
     known = draw(tmp_path/'in', 8, 6)
@@ -180,7 +180,7 @@ def test_a_swap_takes_the_colours_and_shows_no_rim(real):
     photos, _ = real
     for k, photo in enumerate(photos):
         donor = next(p for p in photos[k+5:]+photos[:k+5] if p.person!=photo.person)
-        for make in (swap, blend):
+        for make in (swap, blend_photographs):
             image, mask = make(photo, donor, 'test', k)
             inside = mask>200
             if inside.sum()<100: continue

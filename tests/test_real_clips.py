@@ -4,17 +4,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ffd_repro.faces.extraction import extract
-from ffd_repro.faces.detection import dlib_landmarks, eyes_turn
-from ffd_repro.faces.tracking import EVERY, FACE_DETECTORS, pick
-from ffd_repro.faces.geometry import Box, iou
 from ffd_repro.base.registry import detectors, load
-from ffd_repro.faces.loading import FaceSet, FaceStore
-from ffd_repro.faces.sampling import Even, Sampling
-from ffd_repro.measures.scores import score_table
-from ffd_repro.training.steps import predict
 from ffd_repro.corpora.frames import count_frames
 from ffd_repro.corpora.videos import read_frames, stated_crf, video_info
+from ffd_repro.faces.detection import dlib_landmarks, eyes_turn
+from ffd_repro.faces.extraction import extract
+from ffd_repro.faces.geometry import Box, iou
+from ffd_repro.faces.loading import FaceSet, FaceStore
+from ffd_repro.faces.sampling import Even, Sampling
+from ffd_repro.faces.tracking import EVERY, FACE_DETECTORS, pick
+from ffd_repro.measures.scores import score_table
+from ffd_repro.training.steps import predict
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
 CLIPS, PHOTOS = DATA/'videos', DATA/'real_faces'

@@ -1,17 +1,24 @@
 """Re-encoding a corpus, as a whole: killed half-way and finished, read and cut like the original, and refused where it would mislead."""
-import json, os, signal, subprocess, sys, time
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
-import numpy as np, pandas as pd, pytest
+import numpy as np
+import pandas as pd
+import pytest
 from ffd_repro.base.errors import BadSetting
-from ffd_repro.corpora.reading import read_corpus
 from ffd_repro.corpora.locations import location
+from ffd_repro.corpora.reading import read_corpus
+from ffd_repro.corpora.videos import read_video, stated_crf, video_info
+from ffd_repro.drawn.standins import build
+from ffd_repro.drawn.trees import Size
 from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Sampling
-from ffd_repro.corpora.videos import read_video, stated_crf, video_info
 from ffd_repro.forgeries.compression import psnr
-from ffd_repro.drawn.trees import Size
-from ffd_repro.drawn.standins import build
 from ffd_repro.sets.recoding import RECODED, reencode
 
 SIZES = {'FF++': Size(6, 96, 4), 'Celeb-DF': Size(6, 96, 4, fakes=1, extra=1), 'DFDC': Size(8, 96, 2), 'DFDC-P': Size(9, 96, 2),

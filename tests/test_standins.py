@@ -1,19 +1,28 @@
 """Can one cheat on the stand-ins? Probes that never look at a face, on people they have not seen."""
-import json, os, signal, subprocess, sys, tarfile, time
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
 from pathlib import Path
-import cv2, numpy as np, pytest, torch
+import cv2
+import numpy as np
+import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from ffd_repro.base.paths import digest
-from ffd_repro.faces.geometry import Box, crop, square
 from ffd_repro.corpora.videos import read_video
 from ffd_repro.drawn.filming import carriers, tar_of
 from ffd_repro.drawn.plans import STAND_INS
-from ffd_repro.drawn.trees import Fake, Size
 from ffd_repro.drawn.standins import build
+from ffd_repro.drawn.trees import Fake, Size
+from ffd_repro.faces.geometry import Box, crop, square
 
 SIZES = {'FF++': Size(40, 128, 8), 'DFDC': Size(40, 120, 8, fakes=4), 'Celeb-DF': Size(24, 128, 8, fakes=3), 'HFF': Size(160, 96),
          'DFD': Size(28, 112, 3, takes=2, fakes=1), 'Celeb-DF-v1': Size(36, 112, 3, fakes=2), 'DFDC-P': Size(36, 112, 3, fakes=2),

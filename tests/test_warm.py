@@ -4,7 +4,6 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-
 import pytest
 from ffd_repro.base.warm import ADDRESS, PYTHON, warm
 

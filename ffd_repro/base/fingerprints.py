@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MARK', 'CHANGES', 'CELLS', 'UNDERWAY', 'kept_uses', 'ROUNDS', 'kept_hash', 'Bare', 'bare', 'Marked', 'outside',
-           'imported', 'changed', 'bound', 'Source', 'marked_text', 'read_source', 'top', 'file_of', 'source_of',
-           'Place', 'functions_of', 'place_of', 'texts_at', 'followed', 'resolve', 'met', 'is_code', 'ours', 'plain',
+           'imported', 'changed', 'bound', 'ModuleSource', 'marked_text', 'read_source', 'top', 'file_of', 'source_of',
+           'Place', 'functions_of', 'place_of', 'texts_at', 'followed', 'resolve', 'met', 'is_code', 'is_ours', 'plain',
            'leaf', 'uses', 'closure', 'hash_of', 'hash_in', 'fingerprint', 'lasting']
 
 # %% ../../nbs/00_base/fingerprints.ipynb #48026375
@@ -55,6 +55,7 @@ class Marked(ast.NodeTransformer):
         if isinstance(node.value, ast.Name) and node.value.id in self.names & self.imports: return self.mark(f'{node.value.id}.{node.attr}')
         return self.generic_visit(node)
 
+# %% ../../nbs/00_base/fingerprints.ipynb #392c5a15
 def outside(table)->set: # names
     "The names that a scope and those inside it take from the module."
     return {s.get_name() for s in table.get_symbols() if s.is_global()}.union(*map(outside, table.get_children()))
@@ -78,6 +79,7 @@ def changed(node)->set: # names
     targets = node.targets if isinstance(node, ast.Assign) else []
     return called | {t.value.id for t in targets if isinstance(t, ast.Subscript) and isinstance(t.value, ast.Name)}
 
+# %% ../../nbs/00_base/fingerprints.ipynb #4c57473c
 def bound(node)->set: # names
     "The names that a statement defines."
     if hasattr(node, 'name'): return {node.name}
@@ -85,7 +87,7 @@ def bound(node)->set: # names
     return {n.id for t in targets if t for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 # %% ../../nbs/00_base/fingerprints.ipynb #2d13de97
-class Source(NamedTuple):
+class ModuleSource(NamedTuple):
     "What the statements of some source say."
     texts:dict   # name -> marked texts: what defines it, and what adds to it
     imports:dict # name -> (module, name there or '')
@@ -105,9 +107,9 @@ def marked_text(node, inner:dict, imports:dict, late:set)->str:
 
 def read_source(text:str, # Python
                 package:str='' # dotted, of relative imports
-               )->Source:
+               )->ModuleSource:
     "Every statement of a source without what does not act, its names marked."
-    tree, found = ast.parse(text), Source({}, {}, {})
+    tree, found = ast.parse(text), ModuleSource({}, {}, {})
     inner = {(t.get_name(), t.get_lineno()): outside(t) for t in symtable.symtable(text, 'source', 'exec').get_children()}
     is_import = lambda node: isinstance(node, (ast.Import, ast.ImportFrom))
     for node in filter(is_import, tree.body): found.imports.update(imported(node, package))
@@ -136,8 +138,9 @@ def file_of(module:str)->Path|None: # None where the module has no file that is 
     except (ModuleNotFoundError, AttributeError, ValueError): name = None
     return Path(name) if name and name.endswith('.py') else None
 
+# %% ../../nbs/00_base/fingerprints.ipynb #9ba6fd2e
 @lru_cache(maxsize=None)
-def source_of(module:str)->Source:
+def source_of(module:str)->ModuleSource:
     "The source of a module, or of the cell of a notebook that `module` names."
     if module in CELLS: return read_source(''.join(linecache.getlines(module)))
     path = file_of(module)
@@ -197,10 +200,10 @@ def met(thing, tail:str, homes)->tuple: # as `resolve`
     "What a global value of a notebook means."
     if isinstance(thing, ModuleType):
         return resolve(thing.__name__, tail[1:], homes) if tail and followed(thing.__name__, homes) else (None, thing.__name__ + tail)
-    return (place_of(thing), tail) if is_code(thing) and ours(thing, homes) else (None, plain(thing, homes) + tail)
+    return (place_of(thing), tail) if is_code(thing) and is_ours(thing, homes) else (None, plain(thing, homes) + tail)
 
 def is_code(thing)->bool: return isinstance(thing, (FunctionType, type))
-def ours(thing, homes)->bool: return thing.__module__ == '__main__' or top(thing.__module__) in homes
+def is_ours(thing, homes)->bool: return thing.__module__ == '__main__' or top(thing.__module__) in homes
 
 # %% ../../nbs/00_base/fingerprints.ipynb #0bb3b9c0
 UNDERWAY = [] # what is fingerprinted at the moment: a value that holds it need not be followed into it again
@@ -208,7 +211,7 @@ UNDERWAY = [] # what is fingerprinted at the moment: a value that holds it need 
 def plain(thing, homes=('ffd_repro',))->str:
     "A value as text that does not depend on where it lies."
     if is_code(thing):
-        return fingerprint(thing) if ours(thing, homes) and thing not in UNDERWAY else f'{thing.__module__}.{thing.__qualname__}'
+        return fingerprint(thing) if is_ours(thing, homes) and thing not in UNDERWAY else f'{thing.__module__}.{thing.__qualname__}'
     if dataclasses.is_dataclass(thing): thing = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
     if isinstance(thing, dict): return f'{{{", ".join(sorted(f"{plain(k, homes)}: {plain(v, homes)}" for k, v in thing.items()))}}}'
     if isinstance(thing, (list, tuple)): return f'({", ".join(plain(x, homes) for x in thing)})'
@@ -226,6 +229,7 @@ def uses(place:Place, homes:frozenset)->set: # of Place
 
 kept_uses = lru_cache(maxsize=None)(uses)
 
+# %% ../../nbs/00_base/fingerprints.ipynb #fd8bb3be
 def closure(places, homes:frozenset, tables:frozenset=frozenset())->set: # of Place
     "Everything that some definitions use, in their homes."
     todo, seen = list(places), set()

@@ -114,6 +114,7 @@ def show_value(metric:str, # a name of METRICS
         if m.letters and value >= size: return f'{value/size:.4g}{letter}'
     return f'{value:.{m.digits}f}'
 
+# %% ../../nbs/00_base/metrics.ipynb #abf1c86f
 def show_difference(metric:str, # a name of METRICS; '' where two terms have none
                     value:float)->str: # '+1.2'
     "A difference of two values: in points of percent, or in the format that the metric declares."

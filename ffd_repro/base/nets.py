@@ -9,7 +9,6 @@ __all__ = ['OFFERS', 'Net', 'offered', 'layer_of', 'stage_layers', 'explained_la
 import contextlib
 from collections.abc import Callable
 from types import FunctionType, MethodType
-import torch
 from torch import nn
 from .errors import BadSetting, lookup
 

@@ -119,6 +119,7 @@ def load_plugins()->list[str]: # names of all modules that were imported
         _plug_in(str(path), file, lambda: _from_file(path), 'correct the file, or the path in FFD_PLUGINS')
     return [m.__name__ for m in PLUGINS.values()]
 
+# %% ../../nbs/00_base/registry.ipynb #94cca2c9
 def load(*rooms:str # names of rooms of the package: 'systems', 'baselines', 'claims'
         )->list[str]: # the modules that were imported
     "Import every module of some rooms, which fills the registries; with the baselines come the detectors from outside."

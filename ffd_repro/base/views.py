@@ -66,8 +66,9 @@ def parse_treatment(text:str # 'jpeg=60'
     if not kind or not sign or not level: raise BadSetting(f'{text!r} is not a treatment of faces.', fix="write it like 'jpeg=60'")
     return Treatment(kind, level)
 
+# %% ../../nbs/00_base/views.ipynb #06c7083a
 def parse_tested(name:str # 'Celeb-DF', 'Celeb-DF|jpeg=60'
                 )->TestedView:
     "The `TestedView` that `name` means; raises `BadSetting`."
-    view, bar, how = name.partition('|')
-    return TestedView(parse_view(view), parse_treatment(how) if bar else None)
+    view, *how = name.split('|', 1)
+    return TestedView(parse_view(view), parse_treatment(*how) if how else None)

@@ -110,6 +110,7 @@ def receive(connection)->tuple: # request, descriptors of its streams
     size = LENGTH.unpack(head)[0]
     with connection.makefile('rb') as f: return json.loads(f.read(size)), streams
 
+# %% ../../nbs/00_base/warm.ipynb #6578a0ae
 def end(pid:int, number:int=signal.SIGKILL):
     "Send a signal to a fork and its workers."
     try: os.killpg(pid, number)
@@ -122,14 +123,13 @@ class Server:
     def __init__(self, listener, starter): # socket, and a descriptor that ends when the starter does
         import selectors
         self.listener, self.starter, self.running, self.own = listener, starter, {}, dict(os.environ) # pid -> connection
-        self.ended, wake = socket.socketpair()
-        for s in (self.ended, wake, listener): s.setblocking(False)
+        self.ended, self.wake = socket.socketpair()
+        for s in (self.ended, self.wake, listener): s.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self.wake.fileno(), warn_on_full_buffer=False)
         for number in PASSED_ON: signal.signal(number, signal.SIG_IGN) # these reach a command through its client
-        self.wake, self.select = wake, selectors.DefaultSelector()
-        heard = ((listener, self.accept), (self.ended, self.reap), (starter, None))
-        for what, act in heard: self.select.register(what, selectors.EVENT_READ, act)
+        self.select = selectors.DefaultSelector()
+        for what, act in ((listener, self.accept), (self.ended, self.reap), (starter, None)): self.select.register(what, selectors.EVENT_READ, act)
 
     def serve(self):
         while True:
@@ -141,8 +141,8 @@ class Server:
         connection, _ = self.listener.accept()
         connection.setblocking(True)
         request, streams = receive(connection)
-        if any(request['env'].get(v) != self.own.get(v) for v in FIXED): pid = connection.sendall(b'no')
-        else: pid = os.fork()
+        cold = any(request['env'].get(v) != self.own.get(v) for v in FIXED)
+        pid = connection.sendall(b'no') if cold else os.fork()
         if pid == 0: finish(self.leave, connection, request, streams)
         for s in streams: os.close(s)
         if pid is None: return connection.close()
@@ -160,9 +160,9 @@ class Server:
     def hear(self, pid:int):
         "What a client says: signals for its command, or nothing any more."
         for number in (said := self.running[pid].recv(16)): end(pid, number)
-        if not said:
-            self.select.unregister(self.running[pid])
-            end(pid)
+        if said: return
+        self.select.unregister(self.running[pid])
+        end(pid)
 
     def reap(self):
         "Tell clients how their commands ended."

@@ -132,6 +132,7 @@ REAL = target('real-forgeries', 'real_forgeries', 'Real face swaps, learnt from 
      'the corpora of the papers are gated, and a score on drawings says nothing about a real forgery'),
     ('three kinds of training fakes', '(Real, Real) alone', 'it is the kind that needs no forgery'),
     ('faces as they are', 'mirrored half of the time, beside the JPEG of the recipe', 'photographs are few')),
+    extra=dict(net=('bigarts', 'real_blends')),
     note=('Runs of the setting `real_blends` on the corpora `photographs` and `pairs`; made where FFD_DATA holds them, '
           "because the pictures are the reader's own."))
 
@@ -149,6 +150,7 @@ def beats(metric:str, a, b): # a comparison of two values
 @relation('BIG-01', 'bigarts/table-1', 'BiG-Arts has the best average, at least two points above the second', 'Table 1, Sec. 4.2')
 def _(m): return seven(m) - rivals(seven(m, x) for x in OTHERS) >= .02
 
+# %% ../../nbs/85_claims/bigarts.ipynb #9b082cea
 @relation('BIG-02', 'bigarts/table-1', 'BiG-Arts is the best on every test', 'Table 1 (bold)', stated=False)
 def _(m): return [at(m, 'bigarts', d) > rivals(at(m, x, d) for x in OTHERS) for d in SETS]
 
@@ -174,6 +176,7 @@ def _(m): return [at(m, x, TIMIT[1]) < worst_of(at(m, x, d) for d in SETS if d !
 def _(m): return [at(of, x, TIMIT[1], train) < at(of, x, TIMIT[0], train)
     for of, train in ((m, CELEB), (cells('bigarts', 'table-4'), DEEPFAKES)) for x in ROWS]
 
+# %% ../../nbs/85_claims/bigarts.ipynb #0266a083
 @relation('BIG-25', 'bigarts/table-1', 'Its Face X-ray is BiG-Arts with the extrinsic branch only: the rows are the same',
     'Table 1, Table 6, Sec. 4.2')
 def _(m):
@@ -238,6 +241,7 @@ def lead(m, name:str): return rivals(part(m, name, x) for x in ('gsrm', 'rfm'))
 @relation('BIG-17', 'bigarts/table-7', 'BiG-Arts is the best on every part that is forged alone', 'Table 7, Sec. 4.3: "most types"')
 def _(m): return [part(m, p) > lead(m, p) for p in PARTS]
 
+# %% ../../nbs/85_claims/bigarts.ipynb #3c7e1916
 @relation('BIG-18', 'bigarts/table-7', 'It gains most on the eyes and the nose', 'Sec. 4.3')
 def _(m):
     margin = {p: part(m, p) - lead(m, p) for p in PARTS}

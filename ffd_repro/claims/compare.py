@@ -147,6 +147,7 @@ def claim_row(r, on_paper, on_ours, data:str, few=never)->list: # values of CLAI
         *(o.of(s) for s in ('holds', 'fails', 'undecided', 'not run')), o.n, o.verdict,
             *ends, effect_text(o), reading(o, on_printed(p))]
 
+# %% ../../nbs/85_claims/compare.ipynb #4e20517e
 def relations_table(replicates, # our row key -> replicates, a number, or None
                     data:str='stand-in', # where our faces came from
                     names=None, # of relations; all by default

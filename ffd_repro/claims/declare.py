@@ -21,6 +21,7 @@ def views_of(train:str, *tests)->tuple: # of (train, test)
     "One training and its tests, as a paper writes them."
     return tuple((train, READING.get(test, test)) for test in tests)
 
+# %% ../../nbs/85_claims/declare.ipynb #ed4d0a5c
 def full(*methods)->tuple: # of (method, setting)
     "Some methods, each in full."
     return tuple((m, 'full') for m in methods)

@@ -164,6 +164,7 @@ def drop(m, metric:str, method:str)->Term: return m(metric, method, test='FF++-H
 @relation('LDA-01', 'lda/table-1', 'LDA is the best in every column', 'Table I, Sec. V-B')
 def _(m): return [m(k, test=d) > others(m, 'table-1', k, test=d) for d in QUALITY for k in SCORES]
 
+# %% ../../nbs/85_claims/lda.ipynb #aa33c3d9
 @relation('LDA-02', 'lda/table-1', 'Strong compression (c40) is harder than light compression (c23), for every method', 'Sec. V-B')
 def _(m): return [m(k, x, test='FF++-LQ') < m(k, x, test='FF++-HQ') for k, x in every('table-1')]
 
@@ -184,6 +185,7 @@ def _(m): return [m(k, test='Celeb-DF') > others(m, 'table-2', k, test='Celeb-DF
 @relation('LDA-06', 'lda/table-3', 'LDA is the best on all four manipulations, per frame', 'Table III, Sec. V-B')
 def _(m): return [m(k, test=d) > others(m, 'table-3', k, test=d) for d in KINDS for k in SCORES]
 
+# %% ../../nbs/85_claims/lda.ipynb #bd03b6a2
 @relation('LDA-07', 'lda/table-4', 'LDA is the best on all four manipulations, per video', 'Table IV, Sec. V-B')
 def _(m): return [m(k, test=d) > others(m, 'table-4', k, test=d) for d in KINDS for k in SCORES]
 
@@ -207,6 +209,7 @@ def crossed(m, method:str='lda', test:str='Celeb-DF')->Term: return m('AUC', met
 @relation('LDA-11', 'lda/table-6', 'From FF++ to Celeb-DF LDA is better than most methods', 'Table VI, Sec. V-C')
 def _(m): return share(crossed(m) > crossed(m, x) for x in PRINTED['table-6']['AUC']) > .5
 
+# %% ../../nbs/85_claims/lda.ipynb #8b90dce8
 @relation('LDA-12', 'lda/table-6', 'Every method loses from FF++ to Celeb-DF', 'Sec. V-C')
 def _(m): return [crossed(m, x) < crossed(m, x, 'FF++') for x in (*PRINTED['table-6']['AUC'], 'lda')
     if x != 'gsrm'] # which has no number on FF++

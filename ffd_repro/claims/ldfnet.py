@@ -81,6 +81,7 @@ def _(m): return [m('AUC', test=d) > best_of(m('AUC', x, test=d) for x in OTHERS
 @relation('LDF-03', 'ldfnet/table-1', 'LDFnet is faster than every large model', 'Table I')
 def _(m): return [m('FPS') > m('FPS', x) for x in LARGE]
 
+# %% ../../nbs/85_claims/ldfnet.ipynb #91bddf88
 @relation('LDF-04', 'ldfnet/table-1', 'LDFnet is small: below 2 M parameters and 1 G MACs, and below every large model in both',
     'Abstract, Table I, footnote 5')
 def _(m): return [m('params') < 2e6, m('MACs') < 1e9] + [m(k) < m(k, x) for x in LARGE for k in ('params', 'MACs')]
@@ -99,6 +100,7 @@ def _(m): return [m(k, x, test='FF++-LQ') < m(k, x, test='FF++-HQ') for x in (*O
 @relation('LDF-08', 'ldfnet/table-1', 'Large models generally beat lightweight ones on the video corpora', 'Sec. IV-C1')
 def _(m): return [m(k, b, test=d) > m(k, l, test=d) for b in LARGE for l in LIGHT for d in VIDEO for k in SCORES]
 
+# %% ../../nbs/85_claims/ldfnet.ipynb #ec9a2f8e
 @relation('LDF-09', 'ldfnet/table-1', 'GocNet further improves over M2TR', 'Sec. IV-C1')
 def _(m): return [m(k, 'gocnet', test=d) > m(k, 'm2tr', test=d) for d in ALL for k in SCORES]
 
@@ -127,6 +129,7 @@ def _(m): return [m(k, setting='gtr', test=d) > m(k, setting='base', test=d) for
 @relation('LDF-16', 'ldfnet/table-3', 'GTR helps more than SGE', 'Table III', stated=False)
 def _(m): return [m(k, setting='gtr', test=d) > m(k, setting='sge', test=d) for d in VIDEO for k in SCORES]
 
+# %% ../../nbs/85_claims/ldfnet.ipynb #7c8fc248
 @relation('LDF-17', 'ldfnet/table-3', 'Summing SGE and GTR is better than GTR alone, but by less than 1.2 points', 'Table III, Sec. IV-D')
 def _(m): return [chain(0, m(k, setting='sum', test=d) - m(k, setting='gtr', test=d), .012) for d in VIDEO for k in SCORES]
 
@@ -147,6 +150,7 @@ def _(m): return [m(k, setting='dfm_c', test=d) < worst_of(m(k, setting=s, test=
 @relation('LDF-20', 'ldfnet/table-4', 'The full module is the best', 'Table IV, Sec. IV-E')
 def _(m): return [m(k, test=d) > best_of(m(k, setting=s, test=d) for s in DFM[:4]) for d in VIDEO for k in SCORES]
 
+# %% ../../nbs/85_claims/ldfnet.ipynb #92820467
 @relation('LDF-21', 'ldfnet/table-4', 'Removing the concatenation (A) hurts more than removing the attention matrix (B)',
     'Table IV, Sec. IV-E')
 def _(m): return [chain(m(k, setting='dfm_a', test=d), m(k, setting='dfm_b', test=d), m(k, test=d)) for d in VIDEO for k in SCORES]

@@ -97,6 +97,7 @@ def _(m): return [m('AUC', test=LQ) > rivals(m('AUC', x, test=LQ) for x in PRINT
 @relation('LLS-02', 'lls/table-2', 'LLS has the best AUC on average over both compressions', 'Sec. IV-B1')
 def _(m): return mean_of(m) > rivals(mean_of(m, x) for x in PRINTED['table-2']['AUC'])
 
+# %% ../../nbs/85_claims/lls.ipynb #eb8d1921
 @relation('LLS-03', 'lls/table-2', 'At light compression its AUC is close to the best, RFM: less than 0.3 points below', 'Sec. IV-B1')
 def _(m): return chain(0, m('AUC', 'rfm', test=HQ) - m('AUC', test=HQ), .003)
 
@@ -116,6 +117,7 @@ def highest(m, train:str):
     row = lambda method: average(cross(m, train, test, method) for test in KINDS)
     return row('lls') > rivals(row(x) for x in OTHERS)
 
+# %% ../../nbs/85_claims/lls.ipynb #6198e50f
 @relation('LLS-06', 'lls/table-3', 'LLS has the highest average AUC in three of the training scenarios: DF, FS and NT',
     'Table III, Sec. IV-B2')
 def _(m): return [highest(m, k) for k in KINDS if k != KINDS[1]]
@@ -165,6 +167,7 @@ def _(m):
     return [c for k in KINDS for c in (m('dissimilarity', train=HQ, test=k, condition='real') < m('dissimilarity', train=HQ, test=k,
         condition='fake'), pattern('pixel_AUC', train=HQ, test=k, condition='map') > .5)]
 
+# %% ../../nbs/85_claims/lls.ipynb #7381dc9f
 @relation('LLS-16', 'lls/figure-6', 'Grad-CAM of LLS covers the manipulated region, that of the baseline does not', 'Fig. 6, Sec. IV-D')
 def _(m): return [m('cam_inside', train=HQ, test=k) > m('cam_inside', setting='base', train=HQ, test=k) for k in KINDS]
 

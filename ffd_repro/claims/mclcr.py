@@ -150,6 +150,7 @@ def _(m):
     'Sec. 4.2')
 def _(_m): return [near(FIVE('AUC', test=d) - OF_LDA('AUC', 'face_xray', test=d), by, ROUNDING) for d, by in ((HQ, .1225), (LQ, .2868))]
 
+# %% ../../nbs/85_claims/mclcr.ipynb #6778ef43
 @relation('MCL-03', 'mclcr/table-2', 'At strong compression it is weaker than F3-Net', 'Sec. 4.2')
 def _(_m): return [FIVE(k, test=LQ) < OF_LDA(k, 'f3net', test=LQ) for k in SCORES]
 

@@ -6,9 +6,9 @@
 __all__ = ['PAPERS', 'SYSTEMS', 'BASELINES', 'QUOTED', 'METHODS', 'SETTINGS', 'CORPORA', 'KNOWN', 'display_view', 'display']
 
 # %% ../../nbs/85_claims/names.ipynb #9ae37185
+from ..base.errors import lookup
 from ..base.metrics import METRICS
 from ..base.registry import detectors
-from ..base.errors import UnknownName, lookup
 
 # %% ../../nbs/85_claims/names.ipynb #6e1d7bcb
 PAPERS = dict(

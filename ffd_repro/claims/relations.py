@@ -96,6 +96,7 @@ def relation(name:str, target:str, claim:str, source:str, stated:bool=True): # a
         return relations.register(Relation(name, claim, source, target, made, stated))
     return add
 
+# %% ../../nbs/85_claims/relations.ipynb #46099e67
 def relations_of(target:str)->tuple: # of names
     "The claims that a target judges."
     return tuple(name for name, r in relations.items() if r.target == target)
@@ -155,6 +156,7 @@ def read_as(key:tuple, # a row key of a paper
     train = trained_as and target.trained_as or target.read(key.train)
     return key._replace(train=train if key.train else '', test=target.read(key.test))
 
+# %% ../../nbs/85_claims/relations.ipynb #6bf852b3
 def here(replicates): # our row key -> number, replicates or None
     "A lookup for judging relations on our own numbers."
     return lambda key: replicates(read_as(key))

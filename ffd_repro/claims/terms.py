@@ -40,6 +40,7 @@ class Const(Term):
     def cells(self): return ()
     def show(self, data=''): return f'{self.number:,.12g}'
 
+# %% ../../nbs/85_claims/terms.ipynb #baf67325
 def term(x)->Term: # a term as it is, a number as a `Const`
     "`x` as a term; raises `BadSetting` for anything else."
     if isinstance(x, Term): return x
@@ -99,6 +100,8 @@ HIGHEST, LEAST, AVERAGE, RANGE, TOTAL = map(over, (np.max, np.min, np.mean, np.p
 def best_of(terms, available=False): return many('best of', HIGHEST, terms, available)
 def worst_of(terms, available=False): return many('least of', LEAST, terms, available)
 def mean(terms, available=False): return many('mean of', AVERAGE, terms, available)
+
+# %% ../../nbs/85_claims/terms.ipynb #57275fac
 def span(terms): return many('range of', RANGE, terms, False)
 
 @dataclass(frozen=True)
@@ -168,6 +171,7 @@ def average(found)->Average: # of cells
     "The mean of cells of one row; missing when one of them is."
     return Average('mean of', AVERAGE, tuple(found))
 
+# %% ../../nbs/85_claims/terms.ipynb #9ef0c1ef
 def rivals(found)->Term: # of the cells of other methods
     "The best of the other methods that have a number."
     return best_of(found, available=True)

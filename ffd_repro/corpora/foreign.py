@@ -27,6 +27,7 @@ def walk(folder:Path, root:Path, notes:Notes):
         elif e.is_symlink(): notes.ignored.append(e.path[skip:])
         else: yield from walk(Path(e.path), root, notes)
 
+# %% ../../nbs/10_corpora/foreign.ipynb #3cf8e092
 def leaf_folders(folder:Path, root:Path, notes:Notes)->list[str]:
     "Folders below `folder` that hold files, relative to `root`."
     return sorted({p.rsplit('/', 1)[0] for p in walk(folder, root, notes)})
@@ -129,6 +130,7 @@ def others(corpus:Corpus)->set:
     return {n.lower() for c in corpora.values() if c.name != corpus.name for i, n in enumerate(c.folders)
             if i < own.get(n.lower(), len(c.folders))}
 
+# %% ../../nbs/10_corpora/foreign.ipynb #fa1208e5
 def bench_files(corpus:Corpus, root:Path)->list[Path]:
     "DeepfakeBench's JSON files of a corpus."
     names = {n.lower() for n in (*corpus.folders, *corpus.bench)} - others(corpus)

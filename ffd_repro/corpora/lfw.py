@@ -25,6 +25,7 @@ def _is_inside(path:Path, root:Path)->bool:
     "Whether a path stays below `root` when links are followed; only links are looked at."
     return not (path.is_symlink() or path.parent.is_symlink()) or path.resolve().is_relative_to(root.resolve())
 
+# %% ../../nbs/10_corpora/lfw.ipynb #4de43986
 def people_folders(root # folder of folders
                   )->pd.DataFrame: # path (POSIX, relative to `root`), person; attrs['refused']: links that lead out
     "The photographs of `<person>/<image>`."
@@ -94,6 +95,7 @@ def _count(tree:Path)->dict:
     table = people_folders(tree) if tree.is_dir() else pd.DataFrame(dict(person=[]))
     return dict(photographs=len(table), people=table.person.nunique())
 
+# %% ../../nbs/10_corpora/lfw.ipynb #4981d18d
 def _download(home:Path):
     "Have scikit-learn fetch and unpack LFW; `MissingData` where it cannot."
     fetch = need('sklearn.datasets').fetch_lfw_people

@@ -12,7 +12,10 @@ import re
 from pathlib import Path
 import pandas as pd
 from ..base.errors import BadFile
-from . import foreign, pairs
+from ffd_repro.corpora import (
+    foreign,
+    pairs as own_pairs,  # noqa: F401 (registers its corpora)
+)
 from .frames import tar_folders
 from .reading import Corpus, Part, corpora, entries, find_folders, path_key, row_of
 from .splits import by_lists, hold_out, hold_out_groups, identity_split, read_lists

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import pandas as pd
 from ..base.errors import BadFile, MissingData
 from ..base.paths import digest
+from .images import IMAGES
 from .lfw import photographs
 from .reading import Corpus, Notes, corpora, row_of
 from .splits import identity_split
-from .images import IMAGES
 
 # %% ../../nbs/10_corpora/pairs.ipynb #feddcbe8
 NAMES = dict(fake=('fake', 'file', 'path'), real=('real', 'pair_with'), persona=('persona', 'identity', 'person'))
@@ -44,6 +44,7 @@ class Pair(NamedTuple):
 
 def name_of(persona:str, number:int, label:int)->str: return f'pairs/{persona}/{number}/{("real", "fake")[label]}'
 
+# %% ../../nbs/10_corpora/pairs.ipynb #101a1286
 def pair_of(video:str # name of a picture of `pairs`
            )->Pair:
     "The pair that a picture belongs to; raises `BadFile` for another name."
@@ -56,6 +57,7 @@ def _there(root:Path, file:str)->Path|None:
     "A file of the table, where it is."
     return next((p.resolve() for p in (f/file for f in (root, root.parent, root/'photographs')) if p.is_file()), None)
 
+# %% ../../nbs/10_corpora/pairs.ipynb #c6d7757d
 def _pair_rows(root:Path, notes:Notes):
     "The rows of a table of pairs."
     for i, p in enumerate(pair_table(root).itertuples()):

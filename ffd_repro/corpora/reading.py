@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 import pandas as pd
-from ..base.errors import BadFile, BadSetting, MissingData, UnknownName
 from ..base.deferred import DeferredRegistry
+from ..base.errors import BadFile, BadSetting, MissingData, UnknownName
 
 # %% ../../nbs/10_corpora/reading.ipynb #4ea46270
 class Part(NamedTuple):
@@ -62,6 +62,7 @@ class Trouble(NamedTuple):
     what:str
     fix:str
 
+# %% ../../nbs/10_corpora/reading.ipynb #09220299
 @dataclass
 class Notes:
     "What a reader came across."
@@ -82,6 +83,7 @@ def entries(folder:Path, root:Path, notes:Notes)->list: # os.DirEntry, by name
         return []
     return [e for e in found if not e.is_symlink() or _stays(e, root, notes)]
 
+# %% ../../nbs/10_corpora/reading.ipynb #9dc929a9
 def _stays(link, root, notes)->bool:
     "Whether a symbolic link leads to something below `root`."
     leads = Path(os.path.realpath(link.path))
@@ -144,6 +146,7 @@ def path_key(path:str)->str: # without suffix
     "A path as lists mean it: no suffix, case, extra level or foreign separator."
     return re.sub(r'\.\w+$', '', path.strip().replace('\\', '/')).lower().replace('/videos/', '/').removeprefix('./')
 
+# %% ../../nbs/10_corpora/reading.ipynb #17883e57
 def _link(manifest:pd.DataFrame)->pd.DataFrame:
     "Turn pairs into names of videos."
     there = set(manifest.video)
@@ -193,9 +196,10 @@ def _official(corpus:Corpus, root:Path, quality:str, notes:Notes)->tuple: # rows
             rows += [r for r in _rows(corpus, part, root, q, notes) if r['video'] not in have]
     return rows, corpus.lists
 
+# %% ../../nbs/10_corpora/reading.ipynb #bfb27eea
 def find_rows(corpus:Corpus, root:Path, quality:str, notes:Notes)->tuple: # rows, and the function that labels and splits them
     "The rows of a corpus in its own folders, else in DeepfakeBench's form; no rows where it has neither."
-    from ffd_repro.corpora.foreign import bench_form # which rests on this page
+    from ffd_repro.corpora.foreign import bench_form  # which rests on this page
     return next((found for form in (_official, bench_form) if (found := form(corpus, root, quality, notes))[0]), ([], None))
 
 # %% ../../nbs/10_corpora/reading.ipynb #b61d0afc

@@ -83,6 +83,7 @@ def _keys(m, facts, official)->list: # (quality, method)
     order = {q: i for i, q in enumerate(['', *have])}
     return sorted({*zip(m.quality, m.method), *wanted}, key=lambda k: (order.get(k[0], 9), k[1] != 'real', k[1]))
 
+# %% ../../nbs/10_corpora/scan.ipynb #d99c6e8c
 def inventory(seen:CorpusScan)->pd.DataFrame: # quality, method, videos, official, and the parts of the split
     "The videos of a corpus by quality and manipulation; 0 for what its official tree has and this one has not."
     m, official = seen.manifest, {} if seen.stand_in else dict(seen.facts.counts)

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 from ..base.errors import BadFile, lookup
 from ..base.seeds import rng
-from .anatomy import landmarks
 from ..corpora.reading import corpora
-from ..faces.geometry import Box, affine_to_crop, move, square
-from ..faces.loading import FaceStore
-from ..faces.landmarks import LANDMARK_SOURCES, crop_matrix
+from .anatomy import landmarks
+from .filming import DONORS, SEED, crop_side
 from .motion import track, with_expression
 from .people import sample_identity
-from .rendering import tight_box
-from ..forgeries.blending import wobble
-from .filming import DONORS, SEED, crop_side
 from .plans import STAND_INS
+from .rendering import tight_box
 from .standins import code
 from .trees import Clip, Fake, Size
+from ..faces.geometry import Box, affine_to_crop, move, square
+from ..faces.landmarks import LANDMARK_SOURCES, crop_matrix
+from ..faces.loading import FaceStore
+from ..forgeries.blending import wobble
 from ..forgeries.swapping import similarity
 
 # %% ../../nbs/35_drawn/drawn_landmarks.ipynb #95e1db95
@@ -57,6 +57,7 @@ def _laid(real, donor)->np.ndarray: # [68,2]
 SHOWN = dict(deepfake=_laid, faceswap=lambda real, donor: real, face2face=lambda real, donor: donor, synthesise=lambda real, donor: donor,
              neural_textures=lambda real, donor: np.r_[real[:48], donor[48:]])
 
+# %% ../../nbs/35_drawn/drawn_landmarks.ipynb #5ec5bce5
 def forged_points(name:str, size:Size, fake:Fake)->np.ndarray: # [frames, 68, 2], in the rendered square
     "The landmarks of a forgery, frame by frame."
     way = lookup(f'method of {name}', fake.method, STAND_INS[name].methods)
@@ -97,6 +98,7 @@ def _to_face(name:str, size:Size, box, # of the original in that frame, in the r
     first = [affine_to_crop(square(Box(*box), STAND_INS[name].crop), crop_side(size))] if STAND_INS[name].crop else []
     return first + [crop_matrix((row.x0, row.y0, row.x1, row.y1), store.side, 1 if whole else margin, getattr(row, 'turn', 0.))]
 
+# %% ../../nbs/35_drawn/drawn_landmarks.ipynb #8e8a4402
 def stand_in_size(store:FaceStore)->Size:
     "The size of the stand-in that a store was cut from. One drawn by other code is a `BadFile`."
     settings = store.meta['stand_in']['settings']

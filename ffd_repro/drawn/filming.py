@@ -19,19 +19,19 @@ import numpy as np
 from ..base.errors import lookup
 from ..base.paths import atomic
 from ..base.seeds import rng
-from ..faces.geometry import Box, crop, square
 from .motion import track, with_expression
 from .people import sample_identity
+from .plans import STAND_INS, StandIn
+from .reenactment import face2face, neural_textures
 from .rendering import render
 from .scenes import Scene, apply_camera, sample_scene
+from .trees import Clip, Fake, Size
+from .whole_face import edited, synthesise
+from ..faces.geometry import Box, crop, square
 from ..forgeries.compression import encode, encode_avi, through_h264, through_jpeg
 from ..forgeries.masks import support
 from ..forgeries.pictures import Frame
-from .plans import STAND_INS, StandIn
-from .trees import Clip, Fake, Size
-from .reenactment import face2face, neural_textures
 from ..forgeries.swapping import deepfake, faceswap
-from .whole_face import edited, synthesise
 
 # %% ../../nbs/35_drawn/filming.ipynb #0c4b3db7
 FORGERS = dict(deepfake=deepfake, faceswap=faceswap, face2face=face2face, neural_textures=neural_textures, synthesise=synthesise)

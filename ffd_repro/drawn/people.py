@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HAIR', 'SKINS', 'HAIRS', 'IRISES', 'Skull', 'Eyes', 'Brows', 'Nose', 'Mouth', 'Skin', 'Hair', 'Clothes', 'Identity',
-           'between', 'jitter', 'normal', 'uniform', 'draw_skull', 'draw_eyes', 'draw_brows', 'draw_mouth',
+           'colour_between', 'jitter', 'normal', 'uniform', 'draw_skull', 'draw_eyes', 'draw_brows', 'draw_mouth',
            'hair_colour', 'draw_hair', 'draw_clothes', 'draw_skin', 'sample_identity']
 
 # %% ../../nbs/35_drawn/people.ipynb #d3263df7
@@ -106,7 +106,7 @@ HAIRS = np.array([(24, 20, 20), (46, 32, 24), (84, 56, 36), (120, 80, 46), (176,
                   (148, 146, 144), (206, 204, 200)])/255
 IRISES = np.array([(62, 38, 22), (92, 58, 32), (110, 92, 48), (84, 108, 72), (88, 120, 150), (120, 136, 144)])/255
 
-def between(table:np.ndarray, t:float)->tuple: # RGB
+def colour_between(table:np.ndarray, t:float)->tuple: # RGB
     "Colour at `t` along `table` [n,3]: 0 is its first row, 1 its last."
     at, rows = float(t)*(len(table) - 1), np.arange(len(table))
     return tuple(float(np.interp(at, rows, table[:, c])) for c in range(3))
@@ -136,7 +136,7 @@ def draw_skull(r)->Skull:
 # %% ../../nbs/35_drawn/people.ipynb #1238123c
 def draw_eyes(r, tone:float)->Eyes:
     "Eyes; the darker the skin (`tone`, 0-1), the rarer a light iris."
-    iris = jitter(r, between(IRISES, r.random()**(1 + 3*tone)), .02)
+    iris = jitter(r, colour_between(IRISES, r.random()**(1 + 3*tone)), .02)
     return Eyes(normal(r, .31, .018), normal(r, 0, .01), normal(r, .147, .011), normal(r, .077, .013), normal(r, .015, .022), iris,
                 uniform(r, 0, 1))
 
@@ -157,7 +157,7 @@ def draw_mouth(r, skin:tuple, paint:float)->Mouth:
 def hair_colour(r, tone:float, age:float)->tuple: # RGB
     "Colour of the hair: grey for most of the old, dark more often with dark skin."
     grey = age > .7 and r.random() < .75
-    return jitter(r, between(HAIRS[7:], r.random()) if grey else between(HAIRS[:7], r.random()**(1 + 3*tone)), .015)
+    return jitter(r, colour_between(HAIRS[7:], r.random()) if grey else colour_between(HAIRS[:7], r.random()**(1 + 3*tone)), .015)
 
 # %% ../../nbs/35_drawn/people.ipynb #2287350f
 def draw_hair(r, tone:float, age:float)->Hair:
@@ -179,7 +179,7 @@ def draw_clothes(r)->Clothes:
 # %% ../../nbs/35_drawn/people.ipynb #3a68d065
 def draw_skin(r, tone:float, age:float)->Skin:
     "Skin; freckles are for the fair."
-    colour = jitter(r, between(SKINS, tone), .015)
+    colour = jitter(r, colour_between(SKINS, tone), .015)
     return Skin(colour, uniform(r, .1, 1), r.random()**3*(1 - tone), uniform(r, .2, 1), uniform(r, .1, .6), age, int(r.integers(2**31)))
 
 # %% ../../nbs/35_drawn/people.ipynb #df9ceb22

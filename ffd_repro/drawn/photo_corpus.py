@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['QUALITIES', 'FOLDER', 'save_png', 'file_names', 'Entry', 'Job', 'donors_of', 'plan_forgeries', 'make_pictures',
-           'made_by', 'marker', 'some_people', 'with_faces', 'save_table', 'forge', 'summary', 'ffd_photographs']
+           'made_by', 'album_marker', 'some_people', 'with_faces', 'save_table', 'forge', 'corpus_summary',
+           'ffd_photographs']
 
 # %% ../../nbs/35_drawn/photo_corpus.ipynb #6064b0f2
 import functools
@@ -134,10 +135,11 @@ def made_by()->str: # 16 hexadecimal digits
     "Fingerprint of what plans, forges and writes the pictures."
     return fingerprint(plan_forgeries, make_pictures, *(f.make for f in forgers.values()))
 
-def marker(table:pd.DataFrame, # path, person of the photographs
-           source:str,         # name of their folder
-           **settings
-          )->dict:
+# %% ../../nbs/35_drawn/photo_corpus.ipynb #1ed56183
+def album_marker(table:pd.DataFrame, # path, person of the photographs
+                 source:str,         # name of their folder
+                 **settings
+                )->dict:
     "The content of MADE.json."
     which = digest('\n'.join(f'{p}\t{w}' for p, w in zip(table.path, table.person)))
     kept = dict(settings, photographs=which, most=MOST, qualities=QUALITIES, code=made_by())
@@ -199,7 +201,7 @@ def forge(root, out,          # of the photographs (`lfw.photographs`); where th
     table = photographs(root)
     attrs, table = table.attrs, some_people(table, people, seed)
     at, table.attrs = attrs['root'], attrs
-    mark = marker(table, Path(at).name, methods=methods, per_photo=per_photo, seed=seed)
+    mark = album_marker(table, Path(at).name, methods=methods, per_photo=per_photo, seed=seed)
     if FOLDER.state(out, mark) == 'whole': return out
     FOLDER.begin(out, mark)
     if find is photo_landmarks: find(np.zeros((64, 64, 3), np.uint8)) # a missing package is said once, before the work
@@ -215,8 +217,8 @@ def forge(root, out,          # of the photographs (`lfw.photographs`); where th
     return out
 
 # %% ../../nbs/35_drawn/photo_corpus.ipynb #e31df2ed
-def summary(tree:Path # from `forge`
-           )->str:
+def corpus_summary(tree:Path # from `forge`
+                  )->str:
     "What was made and what was left out, in a few lines."
     mark, left = json.loads((tree/FOLDER.done).read_text()), pd.read_csv(tree/'skipped.csv', keep_default_na=False)
     kinds = '; '.join(f'{why} ({n})' for why, n in left.why.value_counts().items())
@@ -234,5 +236,5 @@ def ffd_photographs(source:Param('folder of photographs: <person>/<image>, or wi
                     seed:Param('of all draws', int)=0,
                     workers:Param('processes', int)=2):
     "Forge open photographs: an own corpus in LFW's name, with masks. A run that was stopped goes on where it was."
-    try: print(summary(forge(source or fetch_lfw(), out or cache()/'photographs', methods, per_photo, seed, workers, people)))
+    try: print(corpus_summary(forge(source or fetch_lfw(), out or cache()/'photographs', methods, per_photo, seed, workers, people)))
     except FFDError as error: sys.exit(str(error))

@@ -9,8 +9,24 @@ __all__ = ['TIMIT_WINDOW', 'STAND_INS', 'Manipulation', 'StandIn']
 from collections.abc import Callable
 from dataclasses import dataclass
 from .styles import STYLES, RenderStyle
-from .trees import (Size, celeb_list, dfdc_metadata, ff_lists, hff_lists, no_lists, plan_celeb, plan_dfd, plan_dfdc, plan_ff,
-                                   plan_hff, plan_preview, plan_timit, plan_uadfv, plan_wild, preview_list)
+from ffd_repro.drawn.trees import (
+    Size,
+    celeb_list,
+    dfdc_metadata,
+    ff_lists,
+    hff_lists,
+    no_list_files,
+    plan_celeb,
+    plan_dfd,
+    plan_dfdc,
+    plan_ff,
+    plan_hff,
+    plan_preview,
+    plan_timit,
+    plan_uadfv,
+    plan_wild,
+    preview_list,
+)
 from .whole_face import CHANGES, GENERATORS
 from ..forgeries.blending import Paste
 from ..forgeries.upsampling import Bottleneck
@@ -35,7 +51,7 @@ class StandIn:
     methods:dict                # name of the folder or kind -> Manipulation
     qualities:dict              # name -> CRF of x264, or quantiser of an .avi; {'': None} for pictures
     sizes:dict                  # profile -> Size
-    lists:Callable=no_lists     # (jobs, Size) -> list files: path -> text
+    lists:Callable=no_list_files     # (jobs, Size) -> list files: path -> text
     fps:float=25
     shapes:tuple=((1., 1.),)    # height and width as shares of the rendered square; one is drawn for a clip
     post:tuple=('none',)        # treatments after the camera; one is drawn for a clip and its forgeries alike

@@ -7,7 +7,6 @@ __all__ = ['torso', 'cloth', 'body_plane', 'neck_colour', 'back_hair', 'paint_bo
            'light_head', 'paint_head', 'place', 'face_masks', 'tight_box', 'render']
 
 # %% ../../nbs/35_drawn/rendering.ipynb #1c3a148d
-import cv2
 import numpy as np
 from ..base.errors import FFDError
 from .anatomy import PIVOT, bell, drop, eye_zone, landmarks, mouth_zone, rotation, unproject

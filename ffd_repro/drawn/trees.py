@@ -6,7 +6,7 @@
 __all__ = ['SCENES', 'HFF_REAL', 'Size', 'Clip', 'Fake', 'ff_pairs', 'plan_ff', 'dfdc_parts', 'ten_letters', 'plan_dfdc',
            'circle', 'held_out', 'celeb_test', 'plan_celeb', 'recording', 'plan_dfd', 'actor', 'plan_preview',
            'plan_uadfv', 'speaker', 'sentence', 'plan_timit', 'tar_people', 'plan_wild', 'plan_hff', 'dfdc_metadata',
-           'celeb_list', 'preview_list', 'ff_lists', 'hff_lists', 'no_lists']
+           'celeb_list', 'preview_list', 'ff_lists', 'hff_lists', 'no_list_files']
 
 # %% ../../nbs/35_drawn/trees.ipynb #0812c747
 import json
@@ -259,6 +259,6 @@ def hff_lists(jobs:list, size:Size)->dict[str,str]: # path -> text
     lines = [f'{clip.path} {int(isinstance(clip, Clip))}\n' for clip in sum(jobs, [])]
     return {f'{part}.txt': ''.join(line for line in lines if line.startswith(part)) for part in ('train', 'test')}
 
-def no_lists(jobs:list, size:Size)->dict[str,str]:
+def no_list_files(jobs:list, size:Size)->dict[str,str]:
     "A corpus without list files."
     return {}

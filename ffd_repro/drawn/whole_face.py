@@ -9,8 +9,8 @@ __all__ = ['GENERATORS', 'CHANGES', 'edited', 'head', 'synthesise']
 from dataclasses import replace
 import numpy as np
 from ..base.seeds import rng
-from ..faces.geometry import landmark_box, square
 from .people import Identity
+from ..faces.geometry import landmark_box, square
 from ..forgeries.blending import Paste, paste
 from ..forgeries.masks import feather, with_forehead
 from ..forgeries.pictures import Frame

@@ -9,11 +9,11 @@ __all__ = ['FEATURES', 'setting_maps', 'map_figure', 'salience', 'attention_maps
            'failure_figure', 'frontier_share', 'frontier_table']
 
 # %% ../../nbs/90_evidence/attention.ipynb #b3d6ddb7
+from functools import lru_cache, partial
 import cv2
 import numpy as np
 import pandas as pd
 import torch
-from functools import lru_cache, partial
 from ..base.errors import NoFace, need
 from ..base.profiles import profile as profile_of
 from ..base.registry import Detector, detectors
@@ -74,6 +74,7 @@ def salience(maps # [B, m, g, g], array or tensor
     low, high = mean.amin((1, 2), keepdim=True), mean.amax((1, 2), keepdim=True)
     return torch.where(high - low > 1e-6, (mean - low)/(high - low).clamp_min(1e-6), torch.ones_like(mean)).cpu().numpy()
 
+# %% ../../nbs/90_evidence/attention.ipynb #418aa55a
 @torch.inference_mode()
 def attention_maps(model, # in evaluation mode, its Prediction has maps
                    images:torch.Tensor, # normalised faces or clips
@@ -135,6 +136,7 @@ def as_input(det:Detector, clips:np.ndarray # uint8 [N, 1+n, S, S, 3]
     flat = normalise(np.ascontiguousarray(clips.reshape(-1, *clips.shape[2:])), det.mean, det.std)
     return flat.reshape(*clips.shape[:2], *flat.shape[1:]) if clips.shape[1] > 1 else flat
 
+# %% ../../nbs/90_evidence/attention.ipynb #65577bb4
 def entropy_values(model, fs, test:str, n:int=64)->pd.DataFrame: # columns VALUES
     "The entropy of every map on `n` real and `n` fake test faces."
     rows = []

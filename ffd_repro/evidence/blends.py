@@ -6,17 +6,16 @@
 __all__ = ['blend_set', 'making_figure', 'kinds_figure', 'parts_figure']
 
 # %% ../../nbs/90_evidence/blends.ipynb #7f269568
-import numpy as np
 from functools import partial
-from ..sets.stores import request
+import numpy as np
 from .figures import chosen, figures, grid, tile
 from ..faces.loading import FaceSet
 from ..forgeries.manipulations import PARTS
+from ..sets.face_sets import part_rows
 from ..sets.partial import partial_faces
 from ..sets.regions import pair_rows
 from ..sets.self_blending import BlendSet
-from ..sets.stores import face_store
-from ..sets.face_sets import part_rows
+from ..sets.stores import face_store, request
 
 # %% ../../nbs/90_evidence/blends.ipynb #a5ee353c
 def blend_set(view:str, profile:str, kind:int=None,
@@ -27,6 +26,7 @@ def blend_set(view:str, profile:str, kind:int=None,
     shares = (1/3,)*3 if kind is None else tuple(float(k == kind) for k in range(3))
     return BlendSet(store, part_rows(store.manifest, asked.view, 'train'), source='difference', shares=shares, seed=seed)
 
+# %% ../../nbs/90_evidence/blends.ipynb #3336c7c0
 def _some(bs, n:int, label:int=1)->np.ndarray: # positions
     "Positions of a class that are blended in epoch 0 where the set blends at all."
     at = chosen(bs, label, len(bs))

@@ -7,16 +7,16 @@ __all__ = ['Cell', 'cell_of', 'cells_of', 'keys_of', 'specs_of', 'kept_runs', 't
            'predictions_of']
 
 # %% ../../nbs/90_evidence/cells.ipynb #51a7cf2a
-import pandas as pd
 from dataclasses import dataclass, field
 from functools import lru_cache
+import pandas as pd
 from ..base.metrics import SOURCES, metric_of
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors
 from ..base.views import parse_tested
 from ..claims.targets import RowKey, Target, target_of
-from ..runs.specs import make_spec
 from ..runs.runs import predictions_path, status
+from ..runs.specs import make_spec
 from ..runs.testing import test_faces
 
 # %% ../../nbs/90_evidence/cells.ipynb #c7f77f6c
@@ -83,6 +83,7 @@ def specs_of(cell:Cell, profile:str)->list: # of RunSpec, one a seed
     return [make_spec(cell.key.method, setting, cell.key.train, (cell.test,), profile, seed, protocol)
         for seed in profile_of(profile).seeds]
 
+# %% ../../nbs/90_evidence/cells.ipynb #a21603b4
 def kept_runs(cell:Cell, profile:str)->dict: # seed -> RunSpec
     "Those of them that exist and did not fail."
     return {s.seed: s for s in specs_of(cell, profile) if status(s) in ('ok', 'stale')}

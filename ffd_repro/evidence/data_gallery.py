@@ -7,23 +7,23 @@ __all__ = ['pairs', 'middle', 'triple', 'pair_figure', 'clip_of', 'cut_clip', 'l
            'switch_rows', 'switch_figure', 'split_table', 'balance_table']
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #cd400b40
-import numpy as np
-import pandas as pd
 from pathlib import Path
 from tempfile import TemporaryDirectory
+import numpy as np
+import pandas as pd
 from ..base.errors import need
 from ..base.views import parse_view
 from ..claims.names import display_view
 from ..corpora.frames import count_frames, frames_of
-from ..corpora.reading import read_corpus
 from ..corpora.locations import view_videos
+from ..corpora.reading import read_corpus
 from ..corpora.splits import PARTS
 from ..faces.extraction import extract
 from ..faces.loading import FaceStore
 from ..faces.protocols import SWITCHES, Protocol, leak_report, split_under
 from ..faces.sampling import parse_sampling
-from ..sets.stores import request, corpus_root, face_store, missing_rule
 from ..sets.face_sets import in_view
+from ..sets.stores import corpus_root, face_store, missing_rule, request
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #293776ff
 def pairs(view:str, profile:str)->pd.DataFrame: # rows of the video manifest, one a manipulation
@@ -139,6 +139,7 @@ def split_table(view:str, profile:str)->pd.DataFrame: # index: split, what is sh
     reports = {split: leak_report(m.assign(split=split_under(Protocol(split), m))[in_view(m, v)]) for split in SWITCHES['split']}
     return pd.concat(reports, names=['split', 'in both'])
 
+# %% ../../nbs/90_evidence/data_gallery.ipynb #e55cf15a
 def balance_table(view:str, profile:str)->pd.DataFrame: # index: part
     "Faces of each class in the parts of a view, and how many of each remain when both are to be equal."
     asked, v = request(view, profile), parse_view(view)

@@ -7,17 +7,17 @@ __all__ = ['APART', 'LOOKS', 'OTHERS', 'Features', 'features_of', 'feature_table
            'embedding_figure']
 
 # %% ../../nbs/90_evidence/features.ipynb #387d01a7
+from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from typing import NamedTuple
 from ..base.errors import BadSetting
+from ..base.nets import evaluation_mode
 from ..claims.names import KNOWN, display, display_view
 from .cells import tested_faces
 from .figures import few, grid
 from .values import VALUES, measures
 from ..measures.embeddings import knn_purity, relative_distance, silhouette, tsne
-from ..base.nets import evaluation_mode
 from ..runs.runs import device
 
 # %% ../../nbs/90_evidence/features.ipynb #263e4ec5
@@ -53,6 +53,7 @@ def feature_table(f:Features)->pd.DataFrame: # [N] rows: silhouette, knn_purity,
         if mine.any() and (f.kinds[f.labels == 1] != kind).any(): table.loc[mine, metric] = relative_distance(f.features, f.kinds)
     return table
 
+# %% ../../nbs/90_evidence/features.ipynb #2c971553
 def feature_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
     "How a net keeps real and fake test faces apart."
     f = features_of(model, spec, test)

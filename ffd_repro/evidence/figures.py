@@ -30,6 +30,7 @@ def tile(ax, image, title='', cmap='gray', low=0., top=1.): # top=None: the larg
     if title: ax.set_title(title, fontsize=7, pad=2)
     ax.set(xticks=[], yticks=[])
 
+# %% ../../nbs/90_evidence/figures.ipynb #db23fc56
 def grid(rows:int, columns:int, width:float=1.15, height:float=1.25): # of a tile, inches
     "A figure and its axes [rows, columns]."
     plt = need('matplotlib.pyplot', extra='notebook')

@@ -7,13 +7,13 @@ __all__ = ['PAIRS', 'KEPT', 'with_masks', 'drawn_maps', 'drawn_values', 'dissimi
            'apart', 'distance_values', 'mask_figure', 'cam_figure']
 
 # %% ../../nbs/90_evidence/localised.ipynb #78ff9c9c
+from textwrap import fill
 import numpy as np
 import pandas as pd
 import torch
-from textwrap import fill
 from ..base.errors import BadSetting
-from ..base.registry import Detector, detectors
 from ..base.nets import evaluation_mode, explained_layer, offered
+from ..base.registry import Detector, detectors
 from ..base.views import parse_tested
 from ..claims.names import display, display_view
 from .attention import share_inside
@@ -25,9 +25,9 @@ from ..measures.explain import attention_map
 from ..measures.localisation import localisation
 from ..runs.runs import device
 from ..runs.testing import test_part
+from ..sets.face_sets import part_rows
 from ..sets.regions import regions
 from ..sets.stores import FaceRequest, Needs, face_store, mask_source
-from ..sets.face_sets import part_rows
 
 # %% ../../nbs/90_evidence/localised.ipynb #910e6e38
 def with_masks(spec, # a run

@@ -10,7 +10,7 @@ from ..base.metrics import SOURCES, metric_of
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, targets
 from ..claims.targets import Target
-from ..runs.specs import make_spec, RunSpec
+from ..runs.specs import RunSpec, make_spec
 
 # %% ../../nbs/90_evidence/planning.ipynb #a6383dfd
 def needed(target:Target)->list[tuple]: # (method, setting, train, protocol, test)
@@ -19,6 +19,7 @@ def needed(target:Target)->list[tuple]: # (method, setting, train, protocol, tes
     asked = [(m, *target.asked(s, c), c) for m, s in target.methods if trained and m in detectors for c in target.swept or ('',)]
     return [(m, s, tr, p, target.test_of(te, c)) for m, s, p, c in asked if s in detectors[m].settings for tr, te in target.views]
 
+# %% ../../nbs/90_evidence/planning.ipynb #c4e4f7bb
 def plan(keys, # names of targets
          profile:str
         )->list[RunSpec]:

@@ -7,15 +7,15 @@ __all__ = ['faces_behind', 'why_not', 'mean_rows', 'seed_rows', 'cell_rows', 'ta
            'read_rows']
 
 # %% ../../nbs/90_evidence/rows.ipynb #27ed5283
+from pathlib import Path
 import numpy as np
 import pandas as pd
-from pathlib import Path
 from ..base.contracts import REPRODUCED
 from ..base.paths import atomic, results
 from ..base.registry import detectors
 from ..claims.targets import Target
 from .cells import Cell, cells_of, kept_runs, specs_of
-from .sources import lookup, sources
+from .sources import lookup_of, sources
 from ..measures.intervals import interval
 from ..runs.runs import read_record, status
 
@@ -74,7 +74,7 @@ def cell_rows(cell:Cell, profile:str, look)->list[dict]:
 # %% ../../nbs/90_evidence/rows.ipynb #452ec521
 def target_rows(target:Target, profile:str, look=None)->pd.DataFrame: # columns of REPRODUCED
     "The rows of a target, as they are written to results/reproduced."
-    look = look or lookup(profile)
+    look = look or lookup_of(profile)
     rows = pd.DataFrame([r for cell in cells_of(target) for r in cell_rows(cell, profile, look)])
     return rows.reindex(columns=REPRODUCED)
 
@@ -89,6 +89,7 @@ def write_rows(target:Target, profile:str, look=None)->pd.DataFrame:
     with atomic(rows_path(target, profile)) as tmp: rows.to_csv(tmp, index=False, float_format='%.10g')
     return rows
 
+# %% ../../nbs/90_evidence/rows.ipynb #36e27b75
 def read_rows(profile:str)->pd.DataFrame: # columns of REPRODUCED
     "All rows that were written for a profile."
     parts = [pd.read_csv(p, dtype=str, keep_default_na=False) for p in sorted((results(profile)/'reproduced').rglob('*.csv'))]

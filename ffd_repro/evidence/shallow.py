@@ -9,6 +9,7 @@ __all__ = ['BLOCKS', 'summed_maps', 'map_values', 'ratio_table', 'one_of_each', 
 import numpy as np
 import pandas as pd
 import torch
+from ..base.nets import evaluation_mode, stage_layers
 from ..base.registry import detectors
 from ..claims.names import display_view
 from .attention import share_inside
@@ -17,7 +18,6 @@ from .figures import chosen, grid, tile
 from .localised import with_masks
 from .values import VALUES, measures
 from ..faces.loading import FaceSet
-from ..base.nets import evaluation_mode, stage_layers
 from ..runs.runs import device
 
 # %% ../../nbs/90_evidence/shallow.ipynb #702487eb
@@ -48,6 +48,7 @@ def map_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
 
 measures.register(map_values, 'map_inside')
 
+# %% ../../nbs/90_evidence/shallow.ipynb #4a74835e
 def ratio_table(values:pd.DataFrame # from `map_values`, of one run and view
                )->pd.DataFrame: # index: block
     "How strongly the mean pixel inside the mask reacts, against the mean pixel outside."

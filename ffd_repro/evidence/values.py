@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['VALUES', 'measures', 'maps_path', 'maps_code', 'keep_maps', 'kept_maps', 'values_code', 'freshness', 'values_path',
-           'read_values', 'keep_values', 'values_of', 'measured', 'looked_at', 'runs_behind']
+           'read_values', 'keep_values', 'values_of', 'measured_values', 'looked_at', 'runs_behind']
 
 # %% ../../nbs/90_evidence/values.ipynb #241e334a
 import dataclasses
+from pathlib import Path
 import numpy as np
 import pandas as pd
-from pathlib import Path
 from ..base.errors import BadSetting
+from ..base.fingerprints import fingerprint
 from ..base.paths import atomic
 from ..base.registry import Registry, detectors, load
 from ..base.seeds import rng
@@ -19,10 +20,8 @@ from ..claims.targets import Target
 from .cells import Cell, cells_of, kept_runs, specs_of, tested_faces
 from ..faces.loading import FaceSet
 from ..measures.explain import forgery_map, normalised
-from ..runs.runs import device, record_path, trained, weights_path
-from ..base.fingerprints import fingerprint
 from ..runs.code import LEFT
-from ..runs.runs import note_measured, read_record, status
+from ..runs.runs import device, note_measured, read_record, record_path, status, trained, weights_path
 
 # %% ../../nbs/90_evidence/values.ipynb #c56017fd
 def maps_path(spec)->Path: return record_path(spec).with_suffix('.npz')
@@ -93,7 +92,7 @@ def values_of(cell:Cell, profile:str)->dict: # seed -> float [videos], each the 
     return found
 
 # %% ../../nbs/90_evidence/values.ipynb #f7c42477
-def measured(spec, metric:str)->pd.DataFrame: # columns VALUES
+def measured_values(spec, metric:str)->pd.DataFrame: # columns VALUES
     "The values of a run on its first test, made with its net; raises `UnknownName`."
     load('evidence')
     return measures[metric](trained(spec, progress=False), spec, str(spec.tests[0]))
@@ -104,7 +103,8 @@ def looked_at(target:Target, profile:str, train:bool=True)->list: # of RunSpec, 
     for cell in cells_of(target):
         for seed, spec in kept_runs(cell, profile).items():
             ready = weights_path(spec).exists() or train
-            if ready and cell.source == 'value' and seed not in values_of(cell, profile): keep_values(spec, measured(spec, cell.key.metric))
+            if ready and cell.source == 'value' and seed not in values_of(cell, profile):
+                keep_values(spec, measured_values(spec, cell.key.metric))
             if ready: seen.setdefault(spec.id, spec)
     return list(seen.values())
 

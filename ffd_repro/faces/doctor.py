@@ -135,6 +135,7 @@ def _finding_text(f)->str:
                       f"  {f['severity']:6s} ")]
     return '\n'.join(lines + ([_wrapped(some)] if some else []) + ([_wrapped('do: ' + f['fix'])] if f['fix'] else []))
 
+# %% ../../nbs/20_faces/doctor.ipynb #6f31d705
 def _table(r)->str:
     "What is there, as text."
     t = pd.DataFrame(r['table'])
@@ -143,7 +144,6 @@ def _table(r)->str:
     t = t[[c for c in t if t[c].notna().any() and (t[c] != '').any() and (c not in split or parts)]]
     text = t.head(24).astype(object).where(t.notna(), '').map(lambda v: int(v) if isinstance(v, float) else v).to_string(index=False)
     return textwrap.indent(text + (f'\n… and {len(t)-24} rows more' if len(t) > 24 else ''), '  ')
-
 
 # %% ../../nbs/20_faces/doctor.ipynb #73b96ebf
 def report_text(report # from `examine`

@@ -19,16 +19,16 @@ import numpy as np
 import pandas as pd
 from fastcore.script import Param, call_parse
 from tqdm import tqdm
-from ..base.views import parse_view
 from ..base.errors import BadSetting, FFDError, NoFace
 from ..base.paths import atomic, cache, digest, shown
 from ..base.profiles import profile as profile_of
-from ..corpora.reading import read_corpus
-from ..corpora.locations import locate, location, view_videos
-from .cropping import Cropping, default_detector, face_job, owners, track_job, wanted
-from .tracking import EVERY, FACE_DETECTORS
+from ..base.views import parse_view
 from ..corpora.frames import split_tar
+from ..corpora.locations import locate, location, view_videos
+from ..corpora.reading import read_corpus
+from .cropping import Cropping, default_detector, face_job, owners, track_job, wanted
 from .sampling import parse_sampling, sampling_for
+from .tracking import EVERY, FACE_DETECTORS
 
 # %% ../../nbs/20_faces/extraction.ipynb #721ae2cb
 def _spread(function, jobs, workers):
@@ -104,6 +104,7 @@ def _records(manifest):
     "The rows of a manifest, one at a time."
     return (dict(zip(manifest.columns, row)) for row in manifest.itertuples(index=False, name=None))
 
+# %% ../../nbs/20_faces/extraction.ipynb #dc5f516d
 def _add_notes(row, part, cropping:Cropping, found):
     "Add what is to be told of one video's faces to `found`."
     found['faces'], found['videos'] = found['faces'] + len(part['frames']), found['videos'] + 1
@@ -209,6 +210,7 @@ def _size(path)->int: # bytes, -1 where there is nothing
     if path.exists(): return path.stat().st_size
     return -1 if (tar := split_tar(path)) is None else tar[0].stat().st_size
 
+# %% ../../nbs/20_faces/extraction.ipynb #51ac52d5
 def _stamps(manifest, root, masks=False)->list:
     "Video, split and size of every file, so that a changed corpus is another question."
     def size(p):

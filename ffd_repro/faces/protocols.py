@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from ..base.errors import BadSetting, lookup
-from .sampling import parse_sampling, sampling_for
 from ..corpora.splits import image_split
+from .sampling import parse_sampling, sampling_for
 
 # %% ../../nbs/20_faces/protocols.ipynb #a399839b
 SWITCHES = dict(split=('official', 'image'), balance=('equal', 'all'))
@@ -90,6 +90,7 @@ def image_part(manifest # of faces, with corpus
 
 SPLITS = dict(official=official_part, image=image_part)
 
+# %% ../../nbs/20_faces/protocols.ipynb #2a8400de
 def split_under(protocol:Protocol,
                 manifest, # of faces, with corpus, split
                )->pd.Series: # of 'train', 'val', 'test', ''

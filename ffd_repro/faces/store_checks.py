@@ -28,6 +28,7 @@ def jumps(boxes # {frame number: four numbers, or None}
     at = [i for i in sorted(boxes) if boxes[i]]
     return [j for i, j in zip(at, at[1:]) if j - i <= REACH and iou(Box(*boxes[i]), Box(*boxes[j])) < JUMP_IOU]
 
+# %% ../../nbs/20_faces/store_checks.ipynb #be0929c5
 def _jumping(boxes_of:dict)->list:
     "Names of those whose boxes jump, with the frames."
     found = {name: jumps(b) for name, b in boxes_of.items()}
@@ -40,6 +41,7 @@ def _sidecar(file)->dict: # frame number -> box
     "The boxes of one sidecar file."
     return dict(enumerate(json.loads(file.read_text())['boxes']))
 
+# %% ../../nbs/20_faces/store_checks.ipynb #d791b9c1
 def check_boxes(seen):
     "The boxes that come with the corpus stay on the face."
     if not (seen.root/'boxes').is_dir(): return
@@ -62,6 +64,7 @@ class StoreScan:
     @property
     def name(self): return self.meta.get('corpus', '')
 
+# %% ../../nbs/20_faces/store_checks.ipynb #ecd6eb12
 def is_store(folder)->bool:
     "Whether `folder` was written by `ffd_extract`."
     return all((Path(folder)/f).is_file() for f in ('meta.json', 'manifest.csv', 'faces.npy'))
@@ -81,6 +84,7 @@ def check_skipped(store):
         yield Finding('warn', 'videos gave no face and are not in the store', 'look at them; try another detector',
                       [f'{s.get("path", "")} ({s.get("reason", "")})' for s in bad])
 
+# %% ../../nbs/20_faces/store_checks.ipynb #cc39a787
 def check_frames(store):
     "Every video of a class gave the same number of faces."
     n = store.manifest.groupby(['label', 'video'], sort=False).size()

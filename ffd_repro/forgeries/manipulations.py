@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LIFT', 'HALVES', 'PARTS', 'AROUND', 'NETWORKS', 'forgers', 'swap', 'rim_of', 'distort', 'random_outline',
-           'random_put', 'blend', 'part_of', 'partial', 'upsample', 'Forger', 'forger_names']
+           'random_put', 'blend_photographs', 'part_of', 'partial', 'upsample', 'Forger', 'forger_names']
 
 # %% ../../nbs/30_forgeries/manipulations.ipynb #62e8eea8
 import functools
@@ -76,11 +76,11 @@ def random_put(draw:np.random.Generator)->Put:
     return Put(feather=draw.uniform(.03, .2), colour=draw.uniform(.7, 1), light=draw.uniform(0, .7), grain=0)
 
 # %% ../../nbs/30_forgeries/manipulations.ipynb #6c909e13
-def blend(photo:Photograph, donor:Photograph,
-          *keys,           # of the photograph
-          how:Put|None=None, # drawn at random when None
-          within:np.ndarray|None=None # [h,w] mask on the donor's pixels, for a donor that is a forgery: what was forged
-         )->tuple[np.ndarray, np.ndarray]: # uint8 [H,W,3] and the mask, uint8 [H,W]
+def blend_photographs(photo:Photograph, donor:Photograph,
+                      *keys,           # of the photograph
+                      how:Put|None=None, # drawn at random when None
+                      within:np.ndarray|None=None # [h,w] mask on the donor's pixels, for a donor that is a forgery: what was forged
+                     )->tuple[np.ndarray, np.ndarray]: # uint8 [H,W,3] and the mask, uint8 [H,W]
     "(Real, Real): the donor's pixels under the distorted hull of its landmarks. (Fake, Real): the same, `within` what was forged."
     draw, at = rng('blend', *keys), face_window(photo)
     face = cropped(photo, at)
@@ -156,7 +156,7 @@ class Forger(NamedTuple):
     donor:bool=True # whether somebody else's photograph is needed
 
 forgers = Registry('forgery of a photograph')
-for forger in (Forger('swap', swap), Forger('blend', blend), Forger('upsample', upsample, False)): forgers.register(forger)
+for forger in (Forger('swap', swap), Forger('blend', blend_photographs), Forger('upsample', upsample, False)): forgers.register(forger)
 
 def _one_part(photo, donor, *keys, name): return partial(photo, swap(photo, donor, *keys)[0], name)
 for name in PARTS: forgers.register(Forger(name, functools.partial(_one_part, name=name)))

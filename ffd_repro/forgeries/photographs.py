@@ -35,6 +35,7 @@ class Aligned(NamedTuple):
     cover:np.ndarray     # float32 [H,W], 1 where the donor's photograph has pixels
     matrix:np.ndarray    # [2,3] where the donor's points went
 
+# %% ../../nbs/30_forgeries/photographs.ipynb #c05254a4
 def align(donor:Photograph, target:Photograph)->Aligned:
     "The donor's photograph, moved so that its face lies upon the target's."
     h, w = target.pixels.shape[:2]
@@ -80,6 +81,7 @@ class Put:
     light:float=.7    # share of the shading matched
     grain:float=.15   # share of the missing detail put back as noise. not stated: chosen because more looks like sand on small faces
 
+# %% ../../nbs/30_forgeries/photographs.ipynb #a1ef0fb9
 def face_width(landmarks:np.ndarray # [68,2]
               )->float: # pixels
     "From ear to ear."

@@ -42,6 +42,7 @@ def _span(alpha)->float: # pixels
     columns = np.flatnonzero((alpha > 0).any(0))
     return float(np.ptp(columns) + 1) if len(columns) else 0.
 
+# %% ../../nbs/30_forgeries/tampering.ipynb #0ab1d0d1
 def blurred(pixels:np.ndarray, # [H,W,3] uint8
             alpha:np.ndarray, # [H,W]
             *keys # of the frame; not used
@@ -63,6 +64,7 @@ def shifted(pixels:np.ndarray, # [H,W,3]
     v, u = np.mgrid[:pixels.shape[0], :pixels.shape[1]].astype(np.float32)
     return cv2.remap(pixels, (u + dx).astype(np.float32), (v + dy).astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
+# %% ../../nbs/30_forgeries/tampering.ipynb #c4517138
 def distorted(pixels:np.ndarray, alpha:np.ndarray, *keys)->np.ndarray:
     "A wave of one period along the region, as high as an eighth of its width."
     wide = max(_span(alpha), 1.)

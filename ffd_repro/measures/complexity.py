@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from ..base import compat # noqa: F401 (declares operators that timm needs)
+from ..base import compat  # noqa: F401 (declares operators that timm needs)
 from ..base.errors import BadSetting, need
 
 # %% ../../nbs/50_measures/complexity.ipynb #4d7d3c41
@@ -44,6 +44,7 @@ def _ptflops(model, side, after=0, **kwargs):
         raise BadSetting(f'{type(model).__name__} cannot be run at {side}x{side}.', fix='count it at the side it was built for')
     return int(macs)
 
+# %% ../../nbs/50_measures/complexity.ipynb #2492fac0
 def complexity(model:nn.Module, # takes [1, 3, side, side], or [1, 1+after, 3, side, side]
                side:int, # pixels
                after:int=0 # frames after the first that an input needs
@@ -87,6 +88,7 @@ def _wait(device):
     "Let an accelerator finish what it was given."
     if device.type == 'cuda': torch.cuda.synchronize(device)
 
+# %% ../../nbs/50_measures/complexity.ipynb #3789c89f
 @torch.inference_mode()
 def one_turn(model, # in eval mode
              images, # [B, 3, H, W] or [B, 1+n, 3, H, W], on the model's device

@@ -80,7 +80,7 @@ def replicates_of(predictions:pd.DataFrame, # of one seed, one test set
     tests = units.test.unique()
     if len(tests) != 1: raise BadSetting(f'A bootstrap is over one test set, not {list(tests)}.', fix="filter the predictions by `test`")
     labels = units.groupby('video', sort=True).label.first()
-    keys = seed, tests[0].partition('|')[0] # treated faces are of the same videos
+    keys = seed, tests[0].split('|')[0] # treated faces are of the same videos
     counts = resample(labels, n, *keys) if groups is None else resample_groups(labels, groups, n, *keys)
     return weighted_scores(metric, units.label.to_numpy(), units.score.to_numpy(), counts[:, labels.index.get_indexer(units.video)])
 

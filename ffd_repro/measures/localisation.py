@@ -23,6 +23,7 @@ def cuts(scores:np.ndarray, # [N, H, W]
         200)) # not stated: chosen because more change the mean IoU and the AP of a page's sample by less than .002
     return np.unique(np.append(np.quantile(some, shares), stated))
 
+# %% ../../nbs/50_measures/localisation.ipynb #6549fe29
 def above(scores:np.ndarray, truth:np.ndarray, # [N, H, W]
           at:np.ndarray # [K], rising
          )->tuple[np.ndarray,np.ndarray]: # int [N, K]
@@ -79,6 +80,7 @@ def draws(videos, # [N] the video of each face
     of = pd.Series(0 if labels is None else labels, index=videos).groupby(level=0, sort=True).first()
     return resample(of, n, 'localisation', seed)[:, of.index.get_indexer(videos)]
 
+# %% ../../nbs/50_measures/localisation.ipynb #7df14a6b
 def mean_replicates(values, # [N], NaN where not defined
                     videos, # [N]
                     n:int=500, seed:int=0)->np.ndarray: # [n]
@@ -94,6 +96,7 @@ def pooled(scores:np.ndarray, truth:np.ndarray # [N, H, W]
     "AUC and AP of all pixels of all faces."
     return tuple(map(float, areas(*ranked(scores.ravel(), truth.ravel())[1:])))
 
+# %% ../../nbs/50_measures/localisation.ipynb #e30390d4
 def pooled_replicates(hits:np.ndarray, alarms:np.ndarray, # int [N, K], as `above` gives them
                       region:np.ndarray, pixels:int, # forged pixels of each face [N]; all pixels of a face
                       videos, n:int=500, seed:int=0)->tuple[np.ndarray,np.ndarray]: # [n] of AUC, [n] of AP
@@ -109,6 +112,7 @@ def _row(mask, metric, value, replicates, n, videos)->dict:
     why = 'ok' if videos > 1 else 'no interval: all faces are of one video' if n else f'no face defines {metric}'
     return dict(mask=mask, metric=metric, value=value, lo=lo, hi=hi, faces=n, videos=videos, status=why)
 
+# %% ../../nbs/50_measures/localisation.ipynb #39fb2cd1
 def _means(faces, kind, n, seed):
     "Yield the rows of a kind that are means over faces."
     of = faces[faces.kind == kind]

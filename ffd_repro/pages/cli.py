@@ -10,8 +10,8 @@ from fastcore.script import Param, call_parse
 from ..base.errors import FFDError, MissingData, lookup
 from ..base.registry import detectors, load, targets
 from ..claims.names import CORPORA, display
-from ..corpora.reading import corpora
 from ..corpora.locations import locate
+from ..corpora.reading import corpora
 from ..drawn.plans import STAND_INS
 
 # %% ../../nbs/95_pages/cli.ipynb #bb784242
@@ -23,6 +23,7 @@ def list_targets()->list[str]: # lines
     "Every declared table and figure."
     return [f'{key:22s} {t.title}' for key, t in targets.items()]
 
+# %% ../../nbs/95_pages/cli.ipynb #be84019f
 def list_corpora(profile:str='smoke')->list[str]: # lines
     "Every corpus that can be read or made, and where it would come from now."
     def source(name):

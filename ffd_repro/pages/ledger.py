@@ -40,6 +40,7 @@ def shown_row(r)->list: # a row of the comparison
     return [r.item, display(r.method, r.setting), where, ' '.join(x for x in (r.metric, r.condition) if x), r.as_printed, ours, r.profile,
         r.verdict, r.why]
 
+# %% ../../nbs/95_pages/ledger.ipynb #02bef4a5
 def compared(comparison:pd.DataFrame)->pd.DataFrame:
     "What was measured, as a table for readers."
     rows = [shown_row(r) for r in comparison[comparison.ours.notna()].itertuples()]

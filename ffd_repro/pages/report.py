@@ -9,21 +9,20 @@ __all__ = ['ROOMS', 'ledger', 'faces_table', 'put_block', 'summary_block', 'targ
 # %% ../../nbs/95_pages/report.ipynb #968f72bf
 import json
 import re
-import nbformat
-import pandas as pd
 import tempfile
 from pathlib import Path
+import pandas as pd
 from fastcore.script import Param, call_parse, store_true
-from ..base.errors import FFDError
+from ..base.errors import FFDError, need
 from ..base.paths import atomic, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import load, targets
 from ..claims.compare import compare, relations_table
 from ..claims.names import PAPERS
-from ..claims.reported import reported
 from ..claims.relations import relations_of
+from ..claims.reported import reported
 from ..evidence.rows import read_rows
-from ..evidence.sources import few_trainings, lookup
+from ..evidence.sources import few_trainings, lookup_of
 from .ledger import headline, markdown_table, write_comparison
 from .tables import data_of
 
@@ -31,7 +30,7 @@ from .tables import data_of
 def ledger(profile:str)->tuple[pd.DataFrame,pd.DataFrame]: # numbers, claims
     "Every printed number and every claim, with what a profile measured."
     rows = read_rows(profile)
-    claims = relations_table(lookup(profile), data_of(rows) or 'stand-in', few=few_trainings(profile))
+    claims = relations_table(lookup_of(profile), data_of(rows) or 'stand-in', few=few_trainings(profile))
     return compare(reported(), rows), claims
 
 # %% ../../nbs/95_pages/report.ipynb #f5366fad
@@ -59,6 +58,7 @@ def summary_block(numbers:pd.DataFrame, claims:pd.DataFrame, profile:str)->str:
     return (f'**Numbers** (profile `{profile}`):\n\n{markdown_table(headline(numbers))}\n\n'
             f'**Claims** judged so far ({counts}):\n\n{markdown_table(table) if len(table) else "None yet."}')
 
+# %% ../../nbs/95_pages/report.ipynb #ac9785e1
 def targets_block()->str:
     "Every declared table and figure."
     rows = [(f'`{key}`', PAPERS.get(t.paper, {}).get('short', 'ours'), t.title, len(relations_of(key))) for key, t in targets.items()]
@@ -79,7 +79,7 @@ ROOMS = {'00_base': 'nouns, names, paths, seeds, fingerprints',
 
 def card(path:Path)->str: # one sentence
     "The sentence under a notebook's title."
-    first = next(c.source for c in nbformat.read(path, 4).cells if c.cell_type == 'markdown')
+    first = next(c.source for c in need('nbformat', extra='notebook').read(path, 4).cells if c.cell_type == 'markdown')
     return re.search(r'^> (.+)$', first, re.M)[1]
 
 def rooms_block()->str:
@@ -108,6 +108,7 @@ def derive(profile:str, folder:Path)->dict: # file -> fresh text
     if profile_of(profile).committed: fresh[root()/'README.md'] = readme(numbers, claims, profile)
     return fresh
 
+# %% ../../nbs/95_pages/report.ipynb #d7a78c99
 def outdated(profile:str)->list[str]: # names of files
     "The derived files that differ from what the results give."
     with tempfile.TemporaryDirectory() as tmp:

@@ -14,11 +14,20 @@ from ..claims.relations import relations_of
 from ..evidence.cells import cells_of
 from ..evidence.planning import plan
 from ..evidence.rows import write_rows
-from ..evidence.sources import lookup
+from ..evidence.sources import lookup_of
 from ..evidence.values import looked_at, runs_behind
 from .sweeps import sweep_table
-from .tables import claims_table, data_of, departures_table, dot_plot, our_table, printed_here, printed_table
-from .tables import save_figure, trail
+from ffd_repro.pages.tables import (
+    claims_table,
+    data_of,
+    departures_table,
+    dot_plot,
+    our_table,
+    printed_here,
+    printed_table,
+    save_figure,
+    trail,
+)
 from ..runs.runs import execute, missing, trained
 
 # %% ../../nbs/95_pages/sections.ipynb #c4d09c6b
@@ -39,7 +48,7 @@ class Page:
         load('systems', 'baselines', 'claims', 'evidence')
         pd.set_option('display.max_colwidth', None)
         self.target, self.profile, self.train = targets[target], profile, train
-        self.look, self.rows, self.nets = lookup(profile), None, []
+        self.look, self.rows, self.nets = lookup_of(profile), None, []
 
     @property
     def data(self)->str: # 'stand-in', 'real' or ''

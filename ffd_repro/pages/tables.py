@@ -35,6 +35,7 @@ def column_name(key, data:str='')->str: # 'FF++-HQ stand-in AUC'
     trained = f'{display_view(key.train, data)} → ' if key.train != key.test else ''
     return ' '.join(x for x in (trained + display_view(key.test, data), key.metric, key.condition) if x)
 
+# %% ../../nbs/95_pages/tables.ipynb #38a80a7f
 def pivot(target:Target, cell, data:str='')->pd.DataFrame:
     "A table in the paper's order; `cell(key)` gives the text."
     keys = keys_of(target)
@@ -67,6 +68,7 @@ def data_of(rows:pd.DataFrame)->str: # 'stand-in', 'real' or ''
     found = {d for d in rows.data.dropna() if d}
     return 'stand-in' if 'stand-in' in found else 'real' if found else ''
 
+# %% ../../nbs/95_pages/tables.ipynb #e1773bfc
 def data_by_view(rows:pd.DataFrame)->dict: # (train, test) -> 'stand-in', 'real' or ''
     "The same for every pair of views, so that a table of mixed corpora labels each column by itself."
     return {views: data_of(part) for views, part in rows.fillna({'train': '', 'test': ''}).groupby(['train', 'test'])}
@@ -86,6 +88,7 @@ def departures_table(target:Target)->pd.DataFrame:
     "What is done otherwise than in the paper, and why."
     return pd.DataFrame(target.departures, columns=['paper', 'here', 'why'])
 
+# %% ../../nbs/95_pages/tables.ipynb #c8ffca73
 def trail(target:Target, profile:str)->pd.DataFrame: # one row a run
     "The runs behind a target: state, validation and cost."
     rows = []

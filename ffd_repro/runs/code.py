@@ -14,18 +14,18 @@ from ..base.views import TestedView
 from ..corpora.reading import corpora
 from ..drawn.plans import STAND_INS
 from ..drawn.standins import marker
-from ..faces.tracking import FACE_DETECTORS
 from ..faces.extraction import extract
 from ..faces.loading import AUGMENT
 from ..faces.protocols import SPLITS
 from ..faces.sampling import SAMPLING
+from ..faces.tracking import FACE_DETECTORS
 from .specs import RunSpec
 from .testing import score_view
 from ..sets.face_sets import KINDS, from_originals, original_rows, part_rows, set_of
 from ..sets.stores import FaceRequest, face_store, recoded
 from ..sets.treatments import treated, treatments
-from ..training.losses import losses
 from ..training.loop import train
+from ..training.losses import losses
 
 # %% ../../nbs/80_runs/code.ipynb #53874cb8
 TABLES = (PROFILES, corpora, FACE_DETECTORS, AUGMENT, SAMPLING, SPLITS, KINDS, treatments, losses, detectors)

@@ -17,6 +17,7 @@ def _version(package):
     try: return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError: return None
 
+# %% ../../nbs/80_runs/provenance.ipynb #5cb940dd
 def surroundings(device:str='cpu' # where the run is computed
                 )->dict:
     "Versions and hardware as they are now; no host name and no path."

@@ -4,17 +4,17 @@
 
 # %% auto #0
 __all__ = ['record_path', 'predictions_path', 'work_folder', 'weights_path', 'read_record', 'note_measured', 'read_predictions',
-           'status', 'is_trained', 'is_scored', 'missing', 'device', 'build', 'fit', 'trained', 'make_record', 'fitted',
-           'scores_of', 'execute', 'ffd_train']
+           'status', 'is_trained', 'is_scored', 'missing', 'device', 'fresh_net', 'fit', 'trained', 'make_record',
+           'fitted', 'scores_of', 'execute', 'ffd_train']
 
 # %% ../../nbs/80_runs/runs.ipynb #4e6edb81
 import dataclasses
 import json
 import resource
 import time
+from pathlib import Path
 import pandas as pd
 import torch
-from pathlib import Path
 from fastcore.script import Param, call_parse, store_true
 from filelock import FileLock
 from ..base.contracts import PREDICTIONS
@@ -79,7 +79,7 @@ def missing(specs:list)->list[RunSpec]:
 # %% ../../nbs/80_runs/runs.ipynb #3e6193d2
 def device()->str: return 'cuda' if torch.cuda.is_available() else 'cpu'
 
-def build(spec:RunSpec):
+def fresh_net(spec:RunSpec):
     "The net of a run, with the initial weights of its seed."
     seed_everything(spec.seed)
     return detectors[spec.method].make(spec.setting, side=spec.request().side, tiny=spec.profile.tiny,
@@ -88,7 +88,7 @@ def build(spec:RunSpec):
 # %% ../../nbs/80_runs/runs.ipynb #8ec4e01f
 def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
-    model, asked, home = build(spec).to(device()), spec.request(), work_folder(spec)
+    model, asked, home = fresh_net(spec).to(device()), spec.request(), work_folder(spec)
     learnt = faces(asked, 'train', augment=spec.recipe.augment, balanced=bool(spec.recipe.balanced), learn=True)
     history = train(model, learnt, faces(asked, 'val'), spec.recipe, seed=spec.seed, folder=home, device=device(), checkpoint_every=200,
                     progress=progress, run=spec.id)
@@ -100,7 +100,7 @@ def fit(spec:RunSpec, progress:bool=True):
 def trained(spec:RunSpec, progress:bool=True):
     "The trained net of a run, on the device, in evaluation mode."
     if not weights_path(spec).exists(): fit(spec, progress)
-    model = load_weights(weights_path(spec), build(spec), detector=spec.method, setting=spec.setting)
+    model = load_weights(weights_path(spec), fresh_net(spec), detector=spec.method, setting=spec.setting)
     return model.to(device()).eval()
 
 # %% ../../nbs/80_runs/runs.ipynb #7c73e7b8
@@ -122,6 +122,7 @@ def fitted(spec:RunSpec, record:dict|None, progress:bool=True)->tuple:
     model, h = fit(spec, progress)
     return model, dict(steps=[round(x, 5) for x in h.steps], epochs=h.epochs, best=h.best), (0., 0.)
 
+# %% ../../nbs/80_runs/runs.ipynb #69f8ce90
 def scores_of(model, spec:RunSpec, record:dict|None)->pd.DataFrame: # columns of PREDICTIONS
     "The predictions on every test of a run: those that are kept and still hold, and the others made anew."
     again = record is None or not is_trained(record, spec)
@@ -161,7 +162,7 @@ def ffd_train(method:Param('detector, see ffd_list', str),
               tests:Param('views to test on, separated by commas; the training view when empty', str)='',
               profile:Param('size of the work: smoke, small or paper', str)='smoke',
               seed:Param('random seed', int)=7,
-              protocol:Param('how faces are chosen, where not as usual: split=image,sampling=even:32,margin=1,balance=all,side=398', str)='',
+              protocol:Param('how faces are chosen, where not as usual: split=image,sampling=even:32,balance=all,side=398', str)='',
               epochs:Param('passes over the training faces, where not those of the recipe', int)=None,
               batch:Param('faces a step, where not those of the recipe', int)=None,
               lr:Param('initial learning rate, where not that of the recipe', float)=None,

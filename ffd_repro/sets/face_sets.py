@@ -72,6 +72,7 @@ def from_originals(needs:Needs)->bool:
     "Whether all training fakes are (Real, Real) blends, so that no fake of a corpus is looked at."
     return needs.blend == (0, 1, 0)
 
+# %% ../../nbs/40_sets/face_sets.ipynb #a8db3ff4
 def original_rows(manifest:pd.DataFrame, # of a face store
                   view:View,
                   part:str, # 'train' or 'val'

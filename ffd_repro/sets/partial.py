@@ -9,11 +9,11 @@ __all__ = ['divisible', 'Parts', 'partial_faces', 'PartSet']
 from typing import NamedTuple
 import numpy as np
 from ..base.errors import NoFace, lookup
-from ..faces.loading import FaceSet, FaceStore, normalise
 from ..faces.landmarks import has_landmarks, landmarks_of
-from .regions import pair_rows
+from ..faces.loading import FaceSet, FaceStore, normalise
 from ..forgeries.manipulations import PARTS, partial
 from ..forgeries.pictures import Photograph
+from .regions import pair_rows
 
 # %% ../../nbs/40_sets/partial.ipynb #279c612d
 def divisible(store:FaceStore, rows)->np.ndarray: # bool, one a row

@@ -25,6 +25,7 @@ def is_fresh(target:Path, source:Path)->bool:
     "Whether `target` is there and not older than what it is made from."
     return target.exists() and target.stat().st_mtime >= source.stat().st_mtime
 
+# %% ../../nbs/40_sets/recoding.ipynb #c44d634c
 def recode(source, target, # video files
            crf:int)->str: # '' or what is wrong with the source
     "Encode a video again, unless that was done; the target is whole or absent."

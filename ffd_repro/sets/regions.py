@@ -45,6 +45,7 @@ def reach_of(side # pixels
     # not stated: chosen because the outlines of the paper's Fig. 4 are about a twenty-fifth of the picture wide
     return max(round(side/50), 1)
 
+# %% ../../nbs/40_sets/regions.ipynb #f0b95862
 def extrinsic(mask, # uint8 [H,W], 0 or more
               reach=None # pixels; None: by the size
              )->np.ndarray: # uint8 [H,W], 0 or 255
@@ -61,6 +62,7 @@ def pair_rows(store:FaceStore)->np.ndarray: # int [N]; of a real face its own; -
     rows = enumerate(zip(m.label, m.pair, m.frame))
     return np.array([i if not label else at.get((pair, frame), -1) for i, (label, pair, frame) in rows], int)
 
+# %% ../../nbs/40_sets/regions.ipynb #5a86ef88
 def same_window(apart, # float [H,W], from `difference`
                 gamma  # grey levels
                )->bool:

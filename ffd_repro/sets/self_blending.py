@@ -15,14 +15,14 @@ import torch
 from ..base.contracts import Batch
 from ..base.errors import BadSetting
 from ..base.seeds import rng
-from ..faces.loading import AUGMENT, FaceSet, FaceStore, coins, normalise
 from ..faces.landmarks import has_landmarks, landmarks_of
-from .regions import extrinsic, regions
+from ..faces.loading import AUGMENT, FaceSet, coins, normalise
 from ..forgeries.compression import jpeg_augmentation
 from ..forgeries.manipulations import random_outline, random_put
 from ..forgeries.masks import feather
 from ..forgeries.photographs import Put, face_width, put
 from ..forgeries.pictures import Photograph
+from .regions import extrinsic, regions
 
 # %% ../../nbs/40_sets/self_blending.ipynb #648ec914
 AUGMENT.register(jpeg_augmentation, 'jpeg');
@@ -103,6 +103,7 @@ def vectors(points, # [N,68,2]
     points = np.asarray(points, np.float32)
     return ((points - points[:, 17:].mean(1, keepdims=True))/side).reshape(len(points), -1)
 
+# %% ../../nbs/40_sets/self_blending.ipynb #ec327ff4
 def nearest_others(sources, pool,       # float32 [B,136], [P,136]
                    people, others       # sets of names, one a source; array of names, one of the pool
                   )->np.ndarray:        # int [B], -1 where everybody is the same person
@@ -139,6 +140,7 @@ class Made(NamedTuple):
     source:int  # row of the donor; of the face itself where it is left as it is
     target:int  # row of the picture it is blended into
 
+# %% ../../nbs/40_sets/self_blending.ipynb #1a038faf
 def _shares(shares)->np.ndarray:
     "Shares as sums, or a `BadSetting`."
     if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:

@@ -9,10 +9,10 @@ __all__ = ['FOLLOWERS', 'check_there', 'corpus_root', 'missing_rule', 'Needs', '
 # %% ../../nbs/40_sets/stores.ipynb #f5ce1019
 import json
 import os
-import pandas as pd
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+import pandas as pd
 from fastcore.script import Param, call_parse, store_true
 from filelock import FileLock
 from ..base.errors import BadSetting, FFDError, MissingData, lookup
@@ -20,8 +20,8 @@ from ..base.paths import atomic, cache, data_root, digest, shown
 from ..base.profiles import Profile, profile as profile_of
 from ..base.registry import Detector
 from ..base.views import Treatment, View, parse_tested, parse_view
-from ..corpora.reading import corpora, read_corpus
 from ..corpora.locations import locate
+from ..corpora.reading import corpora, read_corpus
 from ..drawn.plans import STAND_INS
 from ..drawn.standins import ensure
 from ..faces.clips import ClipStore
@@ -82,6 +82,7 @@ class Needs(NamedTuple):
     mean:tuple=(.5, .5, .5) # of images in [0, 1], RGB
     std:tuple=(.5, .5, .5)
 
+# %% ../../nbs/40_sets/stores.ipynb #1d74d0b2
 def needs_of(detector:Detector, setting:str='full')->Needs:
     "What a detector needs in a setting; raises `BadSetting` for more following frames than any store keeps."
     n = detector.after(setting)
@@ -143,6 +144,7 @@ def _videos(corpus:str, quality:str, root)->pd.DataFrame: # the video manifest
     videos.attrs = {k: [x for p in parts for x in p.attrs.get(k, [])] for k in ('missing', 'problems')}
     return videos
 
+# %% ../../nbs/40_sets/stores.ipynb #92736fec
 def recoded(videos:pd.DataFrame, root, crf:int, profile:str, workers:int=2)->tuple: # videos, root
     "The test videos of a corpus, all of them where it has no test part, encoded again at a constant rate factor."
     test = videos[videos.split == 'test'] if (videos.split == 'test').any() else videos

@@ -22,7 +22,7 @@ from ..layers.convolved import convolved
 from ..layers.scse import SCSE
 from ..sets.regions import extrinsic
 from ..training.losses import cross_entropy
-from ..training.mask_loss import agreement, mask_of
+from ..training.mask_loss import agreement, batch_mask
 
 # %% ../../nbs/75_systems/bigarts.ipynb #a66ca2f7
 class Scale(NamedTuple):
@@ -132,7 +132,7 @@ class BiGArts(Net):
 
     def losses(self, prediction:Prediction, batch:Batch)->dict: # name of WEIGHTS -> scalar tensor
         "The loss of each branch before its weight (Eqs. 3 and 4); raises `BadSetting` for a batch without the masks that a branch needs."
-        masks = {BRANCHES[name]: mask_of(batch, BOTH.index(name), len(BOTH)) for name in self.decoders}
+        masks = {BRANCHES[name]: batch_mask(batch, BOTH.index(name), len(BOTH)) for name in self.decoders}
         drawn = {name: agreement(prediction.maps[name], mask) for name, mask in masks.items()}
         return dict(drawn, label=cross_entropy(prediction, batch))
 

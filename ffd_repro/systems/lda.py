@@ -30,6 +30,7 @@ class Scale(NamedTuple):
 # the small ones: not stated: chosen so that the stem at 61 and at 53 pixels is a multiple of their grids
 PAPER, SMALL, TINY = Scale(224, 16, 768), Scale(56, 8, 192), Scale(32, 8, 48)
 
+# %% ../../nbs/75_systems/lda.ipynb #f9d5a9e3
 def scale_for(side:int, tiny:bool)->Scale: # side: of the net's input
     "The attention that goes with an input."
     return TINY if tiny else SMALL if side<LARGE else PAPER
@@ -92,6 +93,7 @@ def filled(clip, # [B, T, 3, H, W], or [B, 3, H, W]
     clip = clip if clip.ndim == 5 else clip[:, None]
     return clip[:, [min(t, clip.shape[1]-1) for t in range(1+n)]]
 
+# %% ../../nbs/75_systems/lda.ipynb #67e575d1
 class TemporalAttention(nn.Module):
     "Maps of a frame and the motion after it (LDA Sec. IV-D, Fig. 6)."
     def __init__(self, scale:Scale, maps:int, n:int): # n: residuals

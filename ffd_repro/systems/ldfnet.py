@@ -15,9 +15,9 @@ from ..base.contracts import Prediction, Recipe
 from ..base.errors import BadSetting, lookup
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
-from ..layers.sge import SGE
 from ..layers.constrained import ConstrainedConv
 from ..layers.separable import SeparableConv
+from ..layers.sge import SGE
 
 # %% ../../nbs/75_systems/ldfnet.ipynb #df1e3c5b
 class Reading(NamedTuple):

@@ -17,7 +17,7 @@ from ..base.registry import Detector, detectors
 from ..layers.backbones import LARGE, xception_maps, xception_net, xception_stages
 from ..layers.convolved import convolved
 from ..training.losses import cross_entropy
-from ..training.mask_loss import agreement, mask_of
+from ..training.mask_loss import agreement, batch_mask
 
 # %% ../../nbs/75_systems/lls.ipynb #699cbcf9
 def similarity_target(region, # [B, 1, H, W] in [0, 1]: how much of every pixel was touched
@@ -153,8 +153,8 @@ class LLS(Net):
         "The losses that the setting has: Eqs. 7, 5 and 6; raises `BadSetting` where they need masks and there are none."
         found = dict(label=cross_entropy(prediction, batch))
         size = prediction.maps['middle'].shape[2:]
-        if self.llsm is not None: found['pairs'] = agreement(prediction.maps['map'], similarity_target(mask_of(batch), size))
-        if self.flm is not None: found['pixels'] = agreement(prediction.mask, mask_of(batch))
+        if self.llsm is not None: found['pairs'] = agreement(prediction.maps['map'], similarity_target(batch_mask(batch), size))
+        if self.flm is not None: found['pixels'] = agreement(prediction.mask, batch_mask(batch))
         return found
 
     def loss(self, prediction:Prediction, batch:Batch): # scalar

@@ -43,6 +43,7 @@ def shallow_maps(net, # of layers.backbones.xception_net
     found = xception_maps(net, images, (*BLOCKS.values(), 'last'))
     return dict(zip((*BLOCKS, 'last'), found.values()))
 
+# %% ../../nbs/75_systems/mclcr.ipynb #e2fe8fb6
 def without_block_14(net): # the net itself, changed
     "End at timm's block 12, where 1024 channels come out."
     for name in BEHIND: setattr(net, name, nn.Identity())
@@ -78,6 +79,7 @@ def mlp(width:int)->nn.Sequential: # [..., width] -> [..., width]
     "Two linear maps with a GELU between."
     return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
+# %% ../../nbs/75_systems/mclcr.ipynb #a4e6eacb
 class MixerLayer(nn.Module):
     "Mix tokens, then channels (MC-LCR Eqs. 9-10, Fig. 5)."
     def __init__(self, tokens:int, dim:int): # N, D

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from ..base.contracts import Batch, Prediction, Recipe
-from ..base.metrics import METRICS, show_value
 from ..base.errors import FFDError, UnknownName
+from ..base.metrics import METRICS, show_value
 from ..base.nets import evaluation_mode, offered, scoring_part, stage_layers
 from ..base.registry import Detector, detectors
 from ..base.seeds import rng, seed_everything
@@ -40,6 +40,7 @@ def gives_a_prediction(net, images):
     demand(p.features is None or p.features.ndim == 2 and len(p.features) == len(images), 'features are not [B, D]')
     demand(all(m.ndim == 4 for m in (p.maps or {}).values()), 'a map is not [B, C, h, w]')
 
+# %% ../../nbs/60_training/checks.ipynb #dd40ffe7
 def gives_logits(net, images):
     "Unbounded logits: neither probabilities nor log-probabilities."
     logits, n = net.eval()(images).logits.detach(), len(images)
@@ -123,6 +124,7 @@ def computed_counts(detector:Detector # counted at full size and `detector.side`
     c = complexity(detector.make(detector.settings[0]), detector.side, detector.after(detector.settings[0]))
     return dict(params=c.params, MACs=c.macs)
 
+# %% ../../nbs/60_training/checks.ipynb #4270bc29
 def matches_print(detector:Detector):
     "Printed counts are met within their tolerance."
     for metric, found in computed_counts(detector).items():
@@ -142,6 +144,7 @@ def check_setting(detector:Detector, setting:str, side:int=32)->dict: # a row of
         row[question.__name__.replace('_', ' ')] = '✓'
     return row
 
+# %% ../../nbs/60_training/checks.ipynb #df20d18b
 def refuses_strangers(detector:Detector):
     "A setting that does not exist is an `UnknownName`."
     try: detector.make('no such setting', 32, tiny=True)

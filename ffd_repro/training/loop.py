@@ -18,9 +18,9 @@ from ..base.contracts import Recipe
 from ..base.errors import BadSetting, Diverged
 from ..base.paths import digest
 from ..base.seeds import random_states, seed_everything, set_random_states
-from .checkpoints import fingerprint, load_checkpoint, save_checkpoint
+from .checkpoints import facts_asked, load_checkpoint, save_checkpoint
 from .losses import lesson
-from .steps import check_faces, evaluate, labels_of, learning_rate, optimizer_for, predict, step
+from .steps import check_faces, evaluate, labels_of, learning_rate, optimizer_for, step
 
 # %% ../../nbs/60_training/loop.ipynb #6e2110e7
 @dataclass
@@ -61,6 +61,7 @@ def state_of(t:Training)->dict: # of tensors and plain values
     return dict(model=t.model.state_dict(), best=t.best, optimizer=t.optimizer.state_dict(), random=random_states(),
                 epoch=t.epoch, done=t.done, history=asdict(t.history))
 
+# %% ../../nbs/60_training/loop.ipynb #1ec6e1f7
 def restore(t:Training, kept:dict): # from `state_of`
     "Go back to a kept state."
     t.model.load_state_dict(kept['model'])
@@ -115,7 +116,7 @@ def begin_training(model, train_faces, val_faces, recipe:Recipe, seed:int, folde
     model.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
     faces = {role: f'{len(f)} faces, labels {digest(labels_of(f).astype(np.int8).tobytes())}'
              for role, f in (('train', train_faces), ('val', val_faces))}
-    asked = fingerprint(model, recipe, seed=seed, run=run, **faces)
+    asked = facts_asked(model, recipe, seed=seed, run=run, **faces)
     size = -(-len(train_faces)//recipe.batch)
     t = Training(model, optimizer_for(model, recipe), recipe, seed, min(size, recipe.steps or size), folder, asked)
     seed_everything(seed)

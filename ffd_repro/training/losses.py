@@ -42,6 +42,7 @@ def own_or(model, name:str='cross_entropy')->str: # for a recipe
     "'own' for a net with a loss or a step of its own, otherwise `name`."
     return name if offered(model, 'loss') is None and offered(model, 'step') is None else 'own'
 
+# %% ../../nbs/60_training/losses.ipynb #63108ca6
 def lesson(model, name:str, within=nullcontext): # a function of a batch -> (prediction, loss); within: makes the context of forward passes
     "What a net does with a batch to learn from it by the loss that a recipe names; raises as `loss_of`."
     own = offered(model, 'step') if name == 'own' else None

@@ -23,6 +23,7 @@ class ArrayFaces:
             self.asked.append(epoch)
             yield Batch(torch.as_tensor(self.images[rows]), torch.as_tensor(self.labels[rows]), torch.as_tensor(rows))
 
+# %% ../../nbs/60_training/toys.ipynb #a9895974
 def sample_faces(n:int, key:str)->ArrayFaces: # key: of the random draw
     "Noise of eight pixels a side, a little brighter in fakes."
     labels = np.arange(n) % 2
@@ -37,6 +38,7 @@ class Small(nn.Module):
         self.head = nn.Linear(54, 2)
     def forward(self, x): return Prediction(self.head(self.body(x))) # [B, 3, 8, 8]
 
+# %% ../../nbs/60_training/toys.ipynb #13e8ee38
 def small(seed:int=7)->Small:
     "The net with the initial weights of a seed."
     seed_everything(seed)

@@ -7,22 +7,22 @@ import pytest
 import torch
 from ffd_repro.base.contracts import Batch
 from ffd_repro.base.seeds import rng, seed_everything
+from ffd_repro.drawn.filming import boxes_of, filmed
+from ffd_repro.drawn.motion import track
+from ffd_repro.drawn.people import sample_identity
+from ffd_repro.drawn.plans import STAND_INS
+from ffd_repro.drawn.rendering import render
+from ffd_repro.drawn.scenes import sample_scene
+from ffd_repro.drawn.trees import Size
 from ffd_repro.faces.geometry import Box, crop, square
 from ffd_repro.faces.loading import FaceStore, normalise
-from ffd_repro.drawn.people import sample_identity
-from ffd_repro.drawn.scenes import sample_scene
-from ffd_repro.drawn.motion import track
-from ffd_repro.drawn.rendering import render
-from ffd_repro.sets.regions import LIGHT, convex, difference
 from ffd_repro.forgeries.blending import blend
-from ffd_repro.drawn.filming import boxes_of, filmed
 from ffd_repro.forgeries.photographs import Put
-from ffd_repro.drawn.plans import STAND_INS
-from ffd_repro.drawn.trees import Size
-from ffd_repro.sets.self_blending import RealBlends, both_masks, blend_crops
 from ffd_repro.forgeries.upsampling import Bottleneck, squeeze
 from ffd_repro.measures.localisation import localisation
 from ffd_repro.measures.scores import auc
+from ffd_repro.sets.regions import LIGHT, convex, difference
+from ffd_repro.sets.self_blending import RealBlends, blend_crops, both_masks
 from ffd_repro.systems.bigarts import BRANCHES, bigarts
 
 SIDE, SEED = 64, 7

@@ -3,12 +3,11 @@ cannot."""
 import numpy as np
 import torch
 from torch.nn import functional as F
-
 from ffd_repro.base.seeds import rng, seed_everything
-from ffd_repro.drawn.people import sample_identity
-from ffd_repro.drawn.scenes import sample_scene
 from ffd_repro.drawn.motion import track
+from ffd_repro.drawn.people import sample_identity
 from ffd_repro.drawn.rendering import render
+from ffd_repro.drawn.scenes import sample_scene
 from ffd_repro.measures.scores import auc
 from ffd_repro.systems.lda import lda
 

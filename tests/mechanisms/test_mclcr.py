@@ -2,13 +2,12 @@
 does not where patches have lost their own phases."""
 import numpy as np
 import torch
-
 from ffd_repro.base.contracts import Batch
 from ffd_repro.base.seeds import rng, seed_everything
-from ffd_repro.drawn.people import sample_identity
-from ffd_repro.drawn.scenes import sample_scene
 from ffd_repro.drawn.motion import track
+from ffd_repro.drawn.people import sample_identity
 from ffd_repro.drawn.rendering import render
+from ffd_repro.drawn.scenes import sample_scene
 from ffd_repro.forgeries.upsampling import Bottleneck, squeeze
 from ffd_repro.layers.spectral import amplitude_phase, grey, patches
 from ffd_repro.measures.scores import auc

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from ffd_repro.measures.spectra import pair_statistics, summary, sweep
+from ffd_repro.measures.spectra import pair_statistics, spectra_summary, sweep
 
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[3]/'shared'/'data')
 needs_pairs = pytest.mark.skipif(not (DATA/'fake_faces'/'manifest.csv').exists(),
@@ -27,7 +27,7 @@ def pairs():
 def test_patches_show_more_of_a_real_swap(pairs):
     "Patches of 16 pixels of a face of 256: the amplitude holds a larger share of the difference than in the whole (MC-LCR Fig. 3)."
     fakes, reals, who = pairs
-    found = summary(pair_statistics(fakes, reals), who)
+    found = spectra_summary(pair_statistics(fakes, reals), who)
     print(found.round(3))
     assert len(fakes) >= 12 and found['mean'].notna().all()
     assert found.loc[('amplitude_gain', 'amplitude'), 'lo'] > 1 > found.loc[('amplitude_gain', 'phase'), 'hi']
