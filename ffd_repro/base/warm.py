@@ -129,7 +129,8 @@ class Server:
         signal.set_wakeup_fd(self.wake.fileno(), warn_on_full_buffer=False)
         for number in PASSED_ON: signal.signal(number, signal.SIG_IGN) # these reach a command through its client
         self.select = selectors.DefaultSelector()
-        for what, act in ((listener, self.accept), (self.ended, self.reap), (starter, None)): self.select.register(what, selectors.EVENT_READ, act)
+        for what, act in ((listener, self.accept), (self.ended, self.reap), (starter, None)):
+            self.select.register(what, selectors.EVENT_READ, act)
 
     def serve(self):
         while True:
@@ -138,8 +139,7 @@ class Server:
                 key.data()
 
     def accept(self):
-        connection, _ = self.listener.accept()
-        connection.setblocking(True)
+        connection, _ = self.listener.accept(); connection.setblocking(True)
         request, streams = receive(connection)
         cold = any(request['env'].get(v) != self.own.get(v) for v in FIXED)
         pid = connection.sendall(b'no') if cold else os.fork()
@@ -152,8 +152,7 @@ class Server:
     def leave(self, connection, request, streams):
         "In the fork: let go of what is the server's, and run the command."
         for s in (connection, self.listener, self.ended, self.wake, *self.running.values()): s.close()
-        os.close(self.starter)
-        self.select.close()
+        os.close(self.starter); self.select.close()
         become(request, streams)
         interpret(request['words'])
 
