@@ -2,6 +2,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 import pytest
@@ -67,3 +68,14 @@ def test_commands_end_with_their_server():
         pid = command.stdout.readline().strip()
     assert gone(pid) and command.wait(10)
     assert start('print(1)').communicate()[0] == '1\n'
+
+def test_what_its_starter_is_in_the_middle_of_is_not_inherited():
+    text = '''import contextvars, json, subprocess
+from ffd_repro.base.warm import PYTHON, warm
+json.busy = contextvars.ContextVar('busy', default=False)
+json.busy.set(True) # as a command does while it runs
+with warm(): print(json.busy.get(), subprocess.run([*PYTHON, '-c', 'import json; print(json.busy.get())'], capture_output=True, text=True).stdout)
+'''
+    alone = {k: v for k, v in os.environ.items() if k != ADDRESS}
+    done = subprocess.run([sys.executable, '-c', text], capture_output=True, text=True, env=alone)
+    assert done.stdout.split() == ['True', 'False'], done.stderr

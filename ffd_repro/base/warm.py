@@ -7,6 +7,7 @@ __all__ = ['ADDRESS', 'PASSED_ON', 'LENGTH', 'PYTHON', 'FIXED', 'ask', 'client',
            'end', 'Server', 'warm']
 
 # %% ../../nbs/00_base/warm.ipynb #dcc91702
+import contextvars
 import json
 import os
 import signal
@@ -154,7 +155,7 @@ class Server:
         for s in (connection, self.listener, self.ended, self.wake, *self.running.values()): s.close()
         os.close(self.starter); self.select.close()
         become(request, streams)
-        interpret(request['words'])
+        contextvars.Context().run(interpret, request['words']) # whatever the starter was in the middle of is not the command's affair
 
     def hear(self, pid:int):
         "What a client says: signals for its command, or nothing any more."
