@@ -74,7 +74,8 @@ def test_what_its_starter_is_in_the_middle_of_is_not_inherited():
 from ffd_repro.base.warm import PYTHON, warm
 json.busy = contextvars.ContextVar('busy', default=False)
 json.busy.set(True) # as a command does while it runs
-with warm(): print(json.busy.get(), subprocess.run([*PYTHON, '-c', 'import json; print(json.busy.get())'], capture_output=True, text=True).stdout)
+asked = 'import json; print(json.busy.get())'
+with warm(): print(json.busy.get(), subprocess.run([*PYTHON, '-c', asked], capture_output=True, text=True).stdout)
 '''
     alone = {k: v for k, v in os.environ.items() if k != ADDRESS}
     done = subprocess.run([sys.executable, '-c', text], capture_output=True, text=True, env=alone)
