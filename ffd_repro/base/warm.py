@@ -147,11 +147,9 @@ class Server:
         if pid == 0: finish(self.leave, connection, request, streams)
         for s in streams: os.close(s)
         if pid is None: return connection.close()
-        self.running[pid] = connection
-        self.select.register(connection, 1, lambda: self.hear(pid))
+        self.select.register(connection, 1, lambda: self.hear(pid)); self.running[pid] = connection
 
-    def leave(self, connection, request, streams):
-        "In the fork: let go of what is the server's, and run the command."
+    def leave(self, connection, request, streams): # in the fork: lets go of what is the server's
         for s in (connection, self.listener, self.ended, self.wake, *self.running.values()): s.close()
         os.close(self.starter); self.select.close()
         become(request, streams)
