@@ -1,4 +1,5 @@
 """A detector from outside, by somebody who has the package and an empty folder."""
+import json
 import os
 import shutil
 import subprocess
@@ -51,11 +52,29 @@ def test_it_is_listed_and_checked(folder):
     for expected in ('my_detector', 'My detector', 'full, plain', 'learns everywhere', 'no pretrained weights'):
         assert expected in text, text
 
-@pytest.mark.xfail(reason='the fingerprint of a net outside the package', strict=False)
-def test_it_trains(folder):
-    code, text = run(folder, BIN/'ffd_train', 'my_detector', '--train', 'HFF', '--profile', 'smoke')
+def test_it_trains_by_another_recipe_too(folder):
+    for more in ((), ('--epochs', '2', '--lr', '0.003')):
+        code, text = run(folder, BIN/'ffd_train', 'my_detector', '--train', 'HFF', '--profile', 'smoke', *more)
+        assert code == 0, text
+    records = [json.loads(p.read_text()) for p in (folder/'results'/'runs').glob('my_detector_full_HFF_smoke_*.json')]
+    assert sorted((r['asked']['recipe']['epochs'], len(r['history']['epochs'])) for r in records) == [(1, 1), (2, 2)]
+    assert len({r['id'] for r in records}) == 2 and len({r['code'] for r in records}) == 1
+
+TABLE = """
+from ffd_repro.base.registry import targets
+from ffd_repro.claims.targets import Target
+targets.register(Target(key='mine/table-1', kind='score_table', title='My detector beside Xception', views=(('HFF', 'HFF'),),
+                        methods=(('my_detector', 'full'), ('xception', 'full')), metrics=('AUC', 'params')))
+"""
+
+def test_it_gets_its_table_and_its_page(folder):
+    (folder/'my_table.py').write_text(TABLE)
+    files = os.pathsep.join(('my_detector.py', 'my_table.py')) # a page runs in another folder, and finds them
+    code, text = run(folder, BIN/'ffd_page', 'mine/table-1', '--profile', 'smoke', FFD_PLUGINS=files)
     assert code == 0, text
-    assert len(list((folder/'results'/'runs').glob('my_detector_full_HFF_smoke_*.csv'))) == 1
+    rows = (folder/'results'/'reproduced'/'mine'/'table-1.csv').read_text()
+    page = (folder/'results'/'notebooks'/'mine'/'table-1.ipynb').read_text()
+    assert rows.count('mine,table-1,my_detector,full,HFF') == 2 and ',ok,1 seeds' in rows and 'My detector' in page
 
 @pytest.mark.parametrize('text, expected', [
     ('import no_such_package', 'no_such_package'),

@@ -114,9 +114,10 @@ def load_plugins()->list[str]: # names of all modules that were imported
     "Import the detectors from outside, each once: entry points of the group `ffd_repro.detectors`, and the files in FFD_PLUGINS."
     for e in entry_points(group='ffd_repro.detectors'):
         _plug_in(e.value, e.value, e.load, f'update or remove the package {e.dist.name if e.dist else e.module}')
-    for file in filter(None, os.environ.get('FFD_PLUGINS', '').split(os.pathsep)):
-        path = Path(file).resolve()
-        _plug_in(str(path), file, lambda: _from_file(path), 'correct the file, or the path in FFD_PLUGINS')
+    files = [Path(file).resolve() for file in os.environ.get('FFD_PLUGINS', '').split(os.pathsep) if file]
+    if files: os.environ['FFD_PLUGINS'] = os.pathsep.join(map(str, files)) # for what is started from here in another folder
+    for path in files:
+        _plug_in(str(path), path, lambda path=path: _from_file(path), 'correct the file, or the path in FFD_PLUGINS')
     return [m.__name__ for m in PLUGINS.values()]
 
 # %% ../../nbs/00_base/registry.ipynb #94cca2c9
