@@ -89,8 +89,9 @@ def fresh_net(spec:RunSpec):
 def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
     model, asked, home = fresh_net(spec).to(device()), spec.request(), work_folder(spec)
+    kept = None if spec.profile.tiny else home # a training of a second begins again
     learnt = faces(asked, 'train', augment=spec.recipe.augment, balanced=bool(spec.recipe.balanced), learn=True)
-    history = train(model, learnt, faces(asked, 'val'), spec.recipe, seed=spec.seed, folder=home, device=device(), checkpoint_every=200,
+    history = train(model, learnt, faces(asked, 'val'), spec.recipe, seed=spec.seed, folder=kept, device=device(), checkpoint_every=200,
                     progress=progress, run=spec.id)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
     for checkpoint in home.glob('*.pt'): checkpoint.unlink()
