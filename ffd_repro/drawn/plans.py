@@ -74,7 +74,7 @@ _WILD = dict(
 
 # %% ../../nbs/35_drawn/plans.ipynb #d6a617e0
 _HFF = {name: Manipulation('synthesise', CHANGES[name], how, Paste(colour=.7, grain=.1)) for name, how in GENERATORS.items()}
-STAND_INS = {s.name: s for s in [
+_MAIN = [
     # in smoke at 96 pixels c40 turns one forged mouth back into its original, byte for byte; at 104 none
     StandIn('FF++', 'FaceForensics++', STYLES['FF++'], plan_ff, lists=ff_lists,
         qualities=dict(c23=23, c40=40),
@@ -102,7 +102,10 @@ STAND_INS = {s.name: s for s in [
     StandIn('HFF', 'HFF', STYLES['HFF'], plan_hff, lists=hff_lists,
         qualities={'': None}, post=('none', 'soft', 'small', 'jpeg'),
         sizes=dict(smoke=Size(50, 96), small=Size(500, 128, takes=2), paper=Size(10000, 256, takes=2)),
-        methods=_HFF),
+        methods=_HFF)]
+
+# %% ../../nbs/35_drawn/plans.ipynb #fdf741d0
+_OTHERS = [
     StandIn('DFD', 'DeepFakeDetection', STYLES['DFD'], plan_dfd,
         qualities=dict(c23=23, c40=40), fps=24, shapes=((.5625, 1.),), post=('none', 'soft'),
         sizes=dict(smoke=Size(6, 96, 4, takes=2, fakes=2), small=Size(28, 256, 8, takes=2, fakes=3),
@@ -136,4 +139,7 @@ STAND_INS = {s.name: s for s in [
     StandIn('WildDeepfake', 'deepfake_in_the_wild', STYLES['WildDeepfake'], plan_wild,
         qualities={'': 30}, post=('none', 'upload', 'sharp', 'soft', 'bright', 'dim'), crop=1.3,
         sizes=dict(smoke=Size(10, 96, 4), small=Size(100, 192, 8), paper=Size(700, 384, 30, takes=5)),
-        methods=_WILD)]}
+        methods=_WILD)]
+
+# %% ../../nbs/35_drawn/plans.ipynb #7b9e035a
+STAND_INS = {s.name: s for s in _MAIN + _OTHERS}
