@@ -147,7 +147,8 @@ def beside(key:str, profile:str)->str:
     rows = rows[(rows.paper == t.paper) & (rows['item'] == t.item) & (rows.seed == 'all')]
     ours = {tuple(r[k] for k in rows.columns[:9]): cell_text(r).split(' [')[0] for _, r in rows.iterrows()}
     table = pivot(t, lambda k: f'{show_value(k.metric, printed.get(k, float("nan")))} | {ours.get(tuple(k), "–")}')
-    return f'{key}: {t.title} (printed | here, {profile})\n{table.to_string(line_width=shutil.get_terminal_size((140, 24)).columns)}\n'
+    text = table.rename_axis(index=None).to_string(line_width=shutil.get_terminal_size((140, 24)).columns)
+    return f'{key}: {t.title} (printed | here, {profile})\n{text}\n'
 
 def clock(seconds:float)->str: return f'{int(seconds)//60:02d}:{int(seconds)%60:02d}'
 
