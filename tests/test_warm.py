@@ -10,7 +10,9 @@ from ffd_repro.base.warm import ADDRESS, PYTHON, warm
 
 @pytest.fixture(scope='module')
 def server():
+    outer = os.environ.pop(ADDRESS, '') # of the gate
     with warm('json'): yield os.environ[ADDRESS]
+    os.environ[ADDRESS] = outer
 
 def start(text, *words, **more):
     streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -62,21 +64,25 @@ def test_another_number_of_threads_gets_a_python_of_its_own(server):
     assert int(other.communicate()[0]) == os.getpid() # started by us: the words were handed to python itself
     assert int(start(text).communicate()[0]) != os.getpid()
 
-def test_commands_end_with_their_server():
+def test_commands_end_with_their_server(monkeypatch):
+    monkeypatch.delenv(ADDRESS, raising=False)
     with warm():
         command = start('import os, time; print(os.getpid(), flush=True); time.sleep(60)')
         pid = command.stdout.readline().strip()
     assert gone(pid) and command.wait(10)
     assert start('print(1)').communicate()[0] == '1\n'
 
-def test_what_its_starter_is_in_the_middle_of_is_not_inherited():
-    text = '''import contextvars, json, subprocess
+def test_forks_of_a_starter_with_workers_keep_their_output_and_leave_the_workers_alone():
+    text = '''import multiprocessing, os, subprocess, tempfile
+from joblib import Parallel, delayed
 from ffd_repro.base.warm import PYTHON, warm
-json.busy = contextvars.ContextVar('busy', default=False)
-json.busy.set(True) # as a command does while it runs
-asked = 'import json; print(json.busy.get())'
-with warm(): print(json.busy.get(), subprocess.run([*PYTHON, '-c', asked], capture_output=True, text=True).stdout)
+at_work = lambda: sorted(w.pid for w in multiprocessing.active_children())
+Parallel(2)(delayed(abs)(i) for i in range(2))
+folder, before = tempfile.TemporaryDirectory(), at_work()
+asked = 'import sys; from joblib import Parallel, delayed; print(Parallel(2)(delayed(abs)(-i) for i in range(2))); sys.exit(7)'
+with warm(): done = subprocess.run([*PYTHON, '-c', asked], capture_output=True, text=True)
+print((done.stdout, done.stderr, done.returncode) == ('[0, 1]\\n', '', 7), len(before), at_work() == before, os.path.isdir(folder.name))
 '''
     alone = {k: v for k, v in os.environ.items() if k != ADDRESS}
     done = subprocess.run([sys.executable, '-c', text], capture_output=True, text=True, env=alone)
-    assert done.stdout.split() == ['True', 'False'], done.stderr
+    assert done.stdout.split() == ['True', '2', 'True', 'True'], done.stderr
