@@ -82,7 +82,7 @@ def test_a_constant_of_the_image_split_changes_that_split_alone(before, copy):
     assert changed(before, copy) == {name for name in before if name.startswith('image')}
 
 def test_a_sampling_changes_the_runs_that_take_it(before, copy):
-    replaced(module(copy, 'faces.sampling'), "'': (Even(32), Even(32))},", "'': (Even(31), Even(32))},")
+    replaced(module(copy, 'systems.lls'), "'': (Even(32), Even(32))}", "'': (Even(31), Even(32))}")
     assert changed(before, copy) == {name for name in before if name.startswith('sampled')}
 
 def test_a_treatment_changes_its_tests_alone(before, copy):

@@ -267,7 +267,7 @@ def ffd_extract(view:Param('what to extract: FF++-LQ, FF++-HQ:NT, Celeb-DF …',
                 side:Param('pixels of a face (the profile\'s when 0)', int)=0,
                 workers:Param('processes', int)=2,
                 sampling:Param('frames of a video: first:32, even:32, every:10, every:2x16, rule/rule for originals and fakes, or '
-                               'ldfnet, lda, lls, bigarts, mclcr (the profile\'s when empty)', str)='',
+                               'paper, small, smoke or the name of a system for its paper\'s (the profile\'s when empty)', str)='',
                 margin:Param('side of the square over the face (1.3 when 0)', float)=0.,
                 align:Param('turn the eyes level (needs the extra faces)', bool)=False,
                 masks:Param('crop the masks of the fakes, too', bool)=False,

@@ -17,7 +17,7 @@ from ..drawn.standins import marker
 from ..faces.extraction import extract
 from ..faces.loading import AUGMENT
 from ..faces.protocols import SPLITS
-from ..faces.sampling import SAMPLING
+from ..faces.sampling import samplings
 from ..faces.tracking import FACE_DETECTORS
 from .specs import RunSpec
 from .testing import score_view
@@ -28,7 +28,7 @@ from ..training.loop import train
 from ..training.losses import losses
 
 # %% ../../nbs/80_runs/code.ipynb #53874cb8
-TABLES = (PROFILES, corpora, FACE_DETECTORS, AUGMENT, SAMPLING, SPLITS, KINDS, treatments, losses, detectors)
+TABLES = (PROFILES, corpora, FACE_DETECTORS, AUGMENT, samplings, SPLITS, KINDS, treatments, losses, detectors)
 WAYS = (face_store, treated) # what they call for some runs and not for others is named below
 LEFT = TABLES + WAYS
 

@@ -17,6 +17,7 @@ from ..base.contracts import Batch, Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
+from ..faces.sampling import FILES, TENTH, samplings
 from ..layers.backbones import LARGE, backbone
 from ..layers.convolved import convolved
 from ..layers.scse import SCSE
@@ -172,3 +173,6 @@ bigarts = detectors.register(Detector(
     paper='Chen, Li, Lin, Li and Wu, Pattern Recognition 2023', source='the paper; no code was published',
     mean=(.485, .456, .406), std=(.229, .224, .225), # not stated: chosen because ResNet-18's weights expect ImageNet's
     recipes=RECIPES, own_recipes=OWN_RECIPES, masks='difference', blend=BLEND)) # 3.1: the difference to the paired real face
+
+# 4.1: every tenth frame in testing. In training: not stated; chosen because the rule of its tests is the only one it gives
+samplings.register({**FILES, '': (TENTH, TENTH)}, 'bigarts');

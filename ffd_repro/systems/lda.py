@@ -15,6 +15,7 @@ from ..base.contracts import Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
+from ..faces.sampling import FILES, Sampling, samplings
 from ..layers.backbones import LARGE, backbone, xception_maps, xception_net, xception_stages
 
 # %% ../../nbs/75_systems/lda.ipynb #634d2b7b
@@ -167,3 +168,7 @@ lda = detectors.register(Detector(
     paper='Lu et al., TNNLS 2023', source='the paper; no code was published',
     mean=(.5, .5, .5), std=(.5, .5, .5), # not stated: chosen because ViT-B/16 and Xception are trained so
     recipes=RECIPES, printed=dict(params=(25.57e6, .002), MACs=(15.82e9, .05)), clip=AFTER)) # Table VII
+
+# Sec. IV-A: faces are cropped in all frames, clips are of consecutive frames (Table X: 2 to 5). How many go into training: not stated;
+# chosen because 32 from the start is common, and 8 of a fake hold a clip of 5 with its residuals and even out the four fakes of FF++
+samplings.register({**FILES, '': (Sampling(1, 32), Sampling(1, 8))}, 'lda');

@@ -15,6 +15,7 @@ from ..base.contracts import Prediction, Recipe
 from ..base.errors import BadSetting, lookup
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
+from ..faces.sampling import samplings
 from ..layers.constrained import ConstrainedConv
 from ..layers.separable import SeparableConv
 from ..layers.sge import SGE
@@ -177,3 +178,5 @@ ldfnet = detectors.register(Detector(
     paper='Guo, Wang, Yang, Yang and Li 2023 (LDFnet)', source='the paper; widths inferred from 963K and 801M (reading B)',
     mean=(.485, .456, .406), std=(.229, .224, .225), # not stated: ImageNet's, chosen by habit
     recipes=RECIPES, printed=dict(params=(963e3, .001), MACs=(801e6, .005)))) # Table I
+
+samplings.register(samplings['paper'], 'ldfnet'); # IV-A: the profile of that name takes its numbers

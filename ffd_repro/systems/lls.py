@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from ..base.contracts import Batch, Prediction, Recipe
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
+from ..faces.sampling import FILES, Even, samplings
 from ..layers.backbones import LARGE, xception_maps, xception_net, xception_stages
 from ..layers.convolved import convolved
 from ..training.losses import cross_entropy
@@ -186,3 +187,8 @@ lls = detectors.register(Detector(
     paper='Leng, Fei and Dai (Learnable Local Similarity)', source='the paper; no code was published, widths are chosen',
     mean=(.5, .5, .5), std=(.5, .5, .5), # not stated: chosen because Xception is trained so
     recipes=RECIPES, masks='official')) # the paper prints neither parameters nor MACs
+
+# Sec. IV-A gives no number of frames (E-LLS15). not stated: chosen because 32 spread frames are what the field's preprocessed sets hold;
+# fewer of a fake, by the fakes of an original
+samplings.register({**FILES, 'FF++': (Even(32), Even(8)), 'Celeb-DF': (Even(32), Even(5)), 'DFD': (Even(32), Even(4)),
+                    '': (Even(32), Even(32))}, 'lls');

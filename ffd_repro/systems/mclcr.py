@@ -14,6 +14,7 @@ from ..base.contracts import Batch, Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
+from ..faces.sampling import FILES, Even, samplings
 from ..layers.backbones import LARGE, XCEPTION, xception_maps, xception_net, xception_stages
 from ..layers.spectral import amplitude_phase, grey, patches
 from ..training.contrast import TAU, supervised_contrastive
@@ -189,3 +190,6 @@ mclcr = detectors.register(Detector(
     paper='Wang, Jiang, Jin, Li and Cui (MC-LCR)', source='the paper; no code was published, scales and places of dropout are chosen',
     mean=(.5, .5, .5), std=(.5, .5, .5), # not stated: chosen because Xception is trained so
     recipes=RECIPES)) # the paper prints neither parameters nor MACs
+
+# Sec. 4.1: 30 frames of a video, both labels. Which: not stated; chosen evenly because the first 30 would be a single second
+samplings.register({**FILES, '': (Even(30), Even(30))}, 'mclcr');
