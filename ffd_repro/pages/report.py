@@ -37,7 +37,8 @@ def ledger(profile:str)->tuple[pd.DataFrame,pd.DataFrame]: # numbers, claims
 def faces_table(profile:str)->pd.DataFrame: # one row a view and state of the corpus
     "The faces behind a profile's runs: where they came from, how many, what was skipped."
     records = [json.loads(p.read_text()) for p in sorted((results(profile)/'runs').glob('*.json')) if not p.stem.startswith('speed')]
-    facts = pd.DataFrame([d | dict(profile=r['asked']['profile']) for r in records for d in r['data']],
+    facts = pd.DataFrame([dict(digest=d.get('pixels', {}).get('faces', {}).get('digest')) | d | dict(profile=r['asked']['profile'])
+                          for r in records for d in r['data']],
         columns=['view', 'data', 'profile', 'faces', 'videos', 'skipped', 'digest'])
     return facts[facts.profile == profile].drop_duplicates().sort_values(['view', 'digest']).reset_index(drop=True)
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['record_path', 'predictions_path', 'work_folder', 'weights_path', 'read_record', 'note_measured', 'read_predictions',
-           'status', 'is_trained', 'is_scored', 'missing', 'device', 'fresh_net', 'fit', 'trained', 'make_record',
-           'fitted', 'scores_of', 'execute', 'ffd_train']
+           'status', 'is_trained', 'is_scored', 'saw_these', 'missing', 'device', 'fresh_net', 'fit', 'trained',
+           'make_record', 'fitted', 'scores_of', 'execute', 'ffd_train']
 
 # %% ../../nbs/80_runs/runs.ipynb #4e6edb81
 import dataclasses
@@ -29,7 +29,7 @@ from .provenance import surroundings
 from .specs import RunSpec, make_spec
 from .testing import score_view
 from ..sets.face_sets import faces
-from ..sets.stores import data_facts
+from ..sets.stores import data_facts, still_these
 from ..training.checkpoints import load_weights, save_weights
 from ..training.loop import train
 
@@ -62,14 +62,18 @@ def read_predictions(spec:RunSpec)->pd.DataFrame: # columns of PREDICTIONS
 
 # %% ../../nbs/80_runs/runs.ipynb #3e3a86a9
 def status(spec:RunSpec)->str: # 'absent', 'ok', 'stale' or 'failed'
-    "Whether a run exists, covers its tests, and was made by the code we have."
+    "Whether a run exists, covers its tests, and was made by the code and of the faces we have."
     record = read_record(spec)
     if record is None or not {str(t) for t in spec.tests} <= set(record['tests']): return 'absent'
     if record['status'] != 'ok': return 'failed'
-    return 'ok' if is_trained(record, spec) and all(is_scored(record, spec, t) for t in spec.tests) else 'stale'
+    same = is_trained(record, spec) and all(is_scored(record, spec, t) for t in spec.tests) and saw_these(record, spec)
+    return 'ok' if same else 'stale'
 
 def is_trained(record:dict, spec:RunSpec)->bool: return record['status'] == 'ok' and record['code'] == training_code(spec)
 def is_scored(record:dict, spec:RunSpec, test)->bool: return record.get('scored', {}).get(str(test)) == test_code(spec, test)
+def saw_these(record:dict, spec:RunSpec)->bool:
+    requests = {str(spec.train): spec.request()} | {str(t): spec.request(t) for t in spec.tests}
+    return all(still_these(requests[d['view']], d['pixels']) for d in record['data'] if d['view'] in requests and 'pixels' in d)
 
 # %% ../../nbs/80_runs/runs.ipynb #e35bc318
 def missing(specs:list)->list[RunSpec]:
@@ -116,9 +120,10 @@ def make_record(spec:RunSpec, history, seconds:float, failure:str='', cpu_s:floa
 
 # %% ../../nbs/80_runs/runs.ipynb #0698946d
 # net, history as plain values, seconds and processor seconds spent before
-def fitted(spec:RunSpec, record:dict|None, progress:bool=True)->tuple:
-    "The trained net of a run: loaded when today's code trained it already, else trained."
-    if record and is_trained(record, spec) and weights_path(spec).exists():
+def fitted(spec:RunSpec, record:dict|None, # None where nothing that holds is there
+           progress:bool=True)->tuple:
+    "The trained net of a run: loaded when it is there, else trained."
+    if record and weights_path(spec).exists():
         return trained(spec), record['history'], (record['wall_s'], record.get('cpu_s', 0))
     model, h = fit(spec, progress)
     return model, dict(steps=[round(x, 5) for x in h.steps], epochs=h.epochs, best=h.best), (0., 0.)
@@ -126,8 +131,7 @@ def fitted(spec:RunSpec, record:dict|None, progress:bool=True)->tuple:
 # %% ../../nbs/80_runs/runs.ipynb #69f8ce90
 def scores_of(model, spec:RunSpec, record:dict|None)->pd.DataFrame: # columns of PREDICTIONS
     "The predictions on every test of a run: those that are kept and still hold, and the others made anew."
-    again = record is None or not is_trained(record, spec)
-    kept = {} if again else dict(list(read_predictions(spec).groupby('test', sort=False)))
+    kept = dict(list(read_predictions(spec).groupby('test', sort=False))) if record else {}
     holds = lambda t: str(t) in kept and is_scored(record, spec, t)
     return pd.concat([kept[str(t)] if holds(t) else score_view(model, spec, t) for t in spec.tests])
 
@@ -138,9 +142,9 @@ def execute(spec:RunSpec, progress:bool=True)->dict: # the record
     with FileLock(work_folder(spec)/'lock'):
         if not missing([spec]): return read_record(spec)
         record = read_record(spec)
-        # measured on another net
-        if record and record['code'] != training_code(spec): predictions_path(spec).with_suffix('.values.csv').unlink(missing_ok=True)
         tests = {str(t): t for t in spec.tests} | {name: parse_tested(name) for name in (record or {}).get('tests', [])}
+        if record and not (is_trained(record, spec) and saw_these(record, spec)): record = None
+        if record is None: predictions_path(spec).with_suffix('.values.csv').unlink(missing_ok=True)
         spec = dataclasses.replace(spec, tests=tuple(tests[name] for name in sorted(tests)))
         clocks, before, failure, history, found = (time.time(), time.process_time()), (0., 0.), '', {}, pd.DataFrame(columns=PREDICTIONS)
         try:

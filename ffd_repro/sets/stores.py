@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['WHOLE', 'FOLLOWERS', 'check_there', 'stand_in', 'corpus_root', 'missing_rule', 'Needs', 'needs_of', 'FaceRequest',
-           'request', 'recoded', 'face_store', 'mask_source', 'data_facts', 'ffd_faces']
+           'request', 'sketch', 'alike', 'pixels_of', 'recoded', 'face_store', 'mask_source', 'data_facts', 'ffd_faces',
+           'still_these']
 
 # %% ../../nbs/40_sets/stores.ipynb #f5ce1019
 import json
@@ -12,13 +13,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+import numpy as np
 import pandas as pd
+import torch
 from fastcore.script import Param, call_parse, store_true
 from filelock import FileLock
 from ..base.errors import BadSetting, FFDError, MissingData, lookup
 from ..base.paths import atomic, cache, data_root, digest, shown
 from ..base.profiles import Profile, profile as profile_of
 from ..base.registry import Detector
+from ..base.seeds import rng
 from ..base.views import Treatment, View, parse_tested, parse_view
 from ..corpora.locations import locate
 from ..corpora.reading import corpora, read_corpus
@@ -143,6 +147,35 @@ def request(view:str, profile:str, protocol:str='', needs:Needs=Needs(), treatme
     "A `FaceRequest` from the names of a view, a profile and a protocol."
     return FaceRequest(parse_view(view), profile_of(profile), parse_protocol(protocol), needs, treatment)
 
+# %% ../../nbs/40_sets/stores.ipynb #5ca1ab11
+def sketch(pictures, # uint8 [N, S, S, 3] or of clips [N, after, S, S, 3], bool [N, S, S]
+           k:int=16  # numbers
+          )->list[float]:
+    "Sums of the block means of pictures under signs by lot; nearly the same for nearly the same pictures."
+    draw, total = rng('sketch', len(pictures)), np.zeros(k)
+    each, (blocks, n) = draw.choice([-1, 1], (len(pictures), k)), (None, 0)
+    for at in np.array_split(np.arange(len(pictures)), max(len(pictures)//256, 1)):
+        x = torch.from_numpy(np.float32(pictures[at]))
+        x = x.movedim(-1, 1).flatten(1, -3) if x.ndim > 3 else x[:, None] # colours, and the frames of a clip, are planes
+        means = torch.nn.functional.adaptive_avg_pool2d(x, 8).flatten(1).numpy()
+        if blocks is None: blocks = draw.choice([-1, 1], (means.shape[1], k))
+        total, n = total + ((means @ blocks)*each[at]).sum(0), n + means.size
+    return (total/max(n, 1)**.5).round(3).tolist()
+
+def alike(a:list, b:list)->bool:
+    "Whether two sketches are of the same pictures, up to what processors differ by."
+    return len(a) == len(b) and bool(np.abs(np.subtract(a, b)).max() < .05)
+
+# %% ../../nbs/40_sets/stores.ipynb #5ca1ab14
+def pixels_of(folder:Path)->dict: # array -> digest, sketch
+    "What the pictures of a store look like, each array by itself; worked out once and kept beside them."
+    kept = folder/'pixels.json'
+    if not kept.exists():
+        there = [p for name in ('faces', 'followers', 'masks') if (p := folder/f'{name}.npy').exists()]
+        found = {p.stem: dict(digest=digest(p), sketch=sketch(np.load(p, mmap_mode='r'))) for p in there}
+        with atomic(kept) as tmp: tmp.write_text(json.dumps(found))
+    return json.loads(kept.read_text())
+
 # %% ../../nbs/40_sets/stores.ipynb #9924a6b6
 def _videos(corpus:str, quality:str, root)->pd.DataFrame: # the video manifest
     "The videos of a corpus at a quality, or at several ('c23+c40')."
@@ -162,30 +195,26 @@ def recoded(videos:pd.DataFrame, root, crf:int, profile:str, workers:int=2)->tup
     return test, out
 
 # %% ../../nbs/40_sets/stores.ipynb #700c7a93
+def _asked_in_full(asked:FaceRequest, root, data:str)->tuple: # sampling, how faces are cut, everything that a store's folder is named by
+    v, sampling = asked.view, sampling_under(asked.protocol, asked.view.corpus, asked.profile.name)
+    how = dict(margin=asked.protocol.margin, after=asked.stored['after'], masks=asked.stored['masks'])
+    return sampling, how, store_asked(v.corpus, v.quality, asked.profile.name, root, data, sampling, asked.side, crf=asked.crf, **how)
+
 def face_store(asked:FaceRequest, workers:int=2 # processes
               )->FaceStore: # a ClipStore where frames after each face are needed
     "The store that holds the faces of a request; extracts them when they are not there."
     corpus, quality, profile = asked.view.corpus, asked.view.quality, asked.profile.name
-    (root, data), sampling = corpus_root(corpus, profile), sampling_under(asked.protocol, corpus, profile)
-    how = dict(margin=asked.protocol.margin, after=asked.stored['after'], masks=asked.stored['masks'])
-    plain = store_asked(corpus, quality, profile, root, data, sampling, asked.side, crf=asked.crf, **how)
+    root, data = corpus_root(corpus, profile)
+    sampling, how, plain = _asked_in_full(asked, root, data)
     folder = store_folder(plain)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f'{folder}.lock'):
         videos = _videos(corpus, quality, root)
         if asked.crf is not None: videos, root = recoded(videos, root, asked.crf, profile, workers)
         extract(videos, root, sampling, asked.side, out=folder, workers=workers, asked=plain, **how)
-        _digest(folder)
+        pixels_of(folder)
         _note_left_out(folder, videos.attrs)
     return ClipStore(folder) if asked.needs.after else FaceStore(folder)
-
-def _digest(folder:Path)->str:
-    "The digest of the faces, of their manifest and of what follows them, computed once and kept beside them."
-    kept = folder/'digest.txt'
-    if not kept.exists():
-        parts = [folder/name for name in ('faces.npy', 'manifest.csv', 'followers.npy')]
-        with atomic(kept) as tmp: tmp.write_text(digest(''.join(digest(p) for p in parts if p.exists())))
-    return kept.read_text()
 
 def mask_source(store:FaceStore)->str: # 'official' or 'difference'
     "Where the masks of a store come from: the corpus where it gives any, else its pairs."
@@ -194,13 +223,13 @@ def mask_source(store:FaceStore)->str: # 'official' or 'difference'
 # %% ../../nbs/40_sets/stores.ipynb #f252237c
 def data_facts(asked:FaceRequest, view:str='' # its name in the record; the request's own when empty
               )->dict: # plain values
-    "What a run records of its data: real or stand-in, how much, what was left out, under which protocol, and the digest."
+    "What a run records of its data: real or stand-in, how much, what was left out, under which protocol, and the pixels."
     store = face_store(asked)
     left = json.loads((store.folder/'left_out.json').read_text())
     return dict(view=view or str(asked.view), data=store.data, faces=len(store.manifest), videos=int(store.manifest.video.nunique()),
                 protocol=str(asked.protocol),
                 skipped=len(store.meta.get('skipped', [])) + len(left['problems']), missing=len(left['missing']),
-                digest=_digest(store.folder))
+                pixels=pixels_of(store.folder))
 
 @call_parse
 def ffd_faces(view:Param("whose faces: FF++-LQ, Celeb-DF …; 'Celeb-DF|crf=30' encodes its test videos again first", str),
@@ -216,3 +245,12 @@ def ffd_faces(view:Param("whose faces: FF++-LQ, Celeb-DF …; 'Celeb-DF|crf=30' 
         store = face_store(asked)
     except FFDError as e: raise SystemExit(str(e)) from None
     print(f'{asked.key}: {len(store)} {store.data} faces of {store.manifest.video.nunique()} videos in {shown(store.folder)}')
+
+# %% ../../nbs/40_sets/stores.ipynb #5ca1ab15
+def still_these(asked:FaceRequest, pixels:dict)->bool:
+    "Whether the store of a request, where there is one, holds the pictures that a result was made with."
+    root, data = corpus_root(asked.view.corpus, asked.profile.name, make=False)
+    folder = store_folder(_asked_in_full(asked, root, data)[2])
+    if not (folder/'pixels.json').exists(): return True # nothing here says otherwise
+    now = pixels_of(folder)
+    return all(alike(p['sketch'], now[name]['sketch']) for name, p in pixels.items() if name in now)
