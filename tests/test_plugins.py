@@ -76,6 +76,18 @@ def test_it_gets_its_table_and_its_page(folder):
     page = (folder/'results'/'notebooks'/'mine'/'table-1.ipynb').read_text()
     assert rows.count('mine,table-1,my_detector,full,HFF') == 2 and ',ok,1 seeds' in rows and 'My detector' in page
 
+def test_nobody_takes_the_place_of_a_table_or_makes_one_without_its_detector(folder):
+    for key, method, says in (('mclcr/table-1', 'my_detector', 'registered by'), ('mine/table-1', 'my_detectr', 'did you mean my_detector')):
+        (folder/'my_table.py').write_text(TABLE.replace('mine/table-1', key).replace('my_detector', method))
+        code, text = run(folder, BIN/'ffd_page', key, '--profile', 'smoke', FFD_PLUGINS=os.pathsep.join(('my_detector.py', 'my_table.py')))
+        assert code == 1 and says in text and 'Traceback' not in text and not list((folder/'results').rglob('table-1.csv')), text
+
+def test_it_is_checked_by_a_command(folder):
+    code, text = run(folder, BIN/'ffd_check', 'my_detector')
+    assert code == 0 and 'learns everywhere' in text and 'paper, small, smoke' in text
+    code, text = run(folder, BIN/'ffd_check', 'my_detector', '--side', '16')
+    assert code == 1 and 'use at least 32' in text and 'Traceback' not in text, text
+
 @pytest.mark.parametrize('text, expected', [
     ('import no_such_package', 'no_such_package'),
     ('def (', 'SyntaxError'),

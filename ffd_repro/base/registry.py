@@ -10,7 +10,9 @@ import importlib
 import importlib.util
 import os
 import pkgutil
+import re
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -22,15 +24,19 @@ from .errors import BadFile, BadSetting, lookup
 # %% ../../nbs/00_base/registry.ipynb #25bd8ba7
 class Registry(Mapping):
     "Named entries of one kind, in the order of their names."
-    def __init__(self, kind:str): self.kind, self.entries = kind, {} # 'detector', 'target' …
+    def __init__(self, kind:str): self.kind, self.entries, self.makers = kind, {}, {} # 'detector', 'target' …
     def __getitem__(self, name): return lookup(self.kind, name, self.entries)
     def __iter__(self): return iter(sorted(self.entries))
     def __len__(self): return len(self.entries)
     def __contains__(self, name): return name in self.entries
 
     def register(self, entry, name:str=None): # the entry, and its name unless it has `.name` or `.key`
-        "Add or replace an entry and give it back."
-        self.entries[name or getattr(entry, 'name', None) or entry.key] = entry
+        "Add an entry and give it back; raises `BadSetting` for a name that another module has taken."
+        name, maker = name or getattr(entry, 'name', None) or entry.key, sys._getframe(1).f_globals.get('__name__', '')
+        other = self.makers.get(name, maker) if name in self.entries else maker
+        if maker != other and '__main__' not in (maker, other): # a notebook defines again what its module has
+            raise BadSetting(f'The {self.kind} {name!r} is registered by {other} already.', maker, 'give it another name')
+        self.entries[name], self.makers[name] = entry, maker
         return entry
 
 # %% ../../nbs/00_base/registry.ipynb #81bfdd8f
@@ -56,6 +62,8 @@ class Detector:
     displays:dict=field(init=False, repr=False, default_factory=dict) # setting -> the name that a reader sees
 
     def __post_init__(self):
+        if bad := [n for n in (self.name, *self.settings) if not re.fullmatch(r'[\w.-]+', n)]:
+            raise BadSetting(f'{bad[0]!r} cannot be part of a file name.', f'Detector {self.name!r}', 'use letters, digits, _, - and .')
         object.__setattr__(self, 'displays', dict(self.settings) if isinstance(self.settings, Mapping) else {s: s for s in self.settings})
         object.__setattr__(self, 'settings', tuple(self.displays))
         object.__setattr__(self, 'display', self.display or self.name)
@@ -88,7 +96,12 @@ PLUGINS = {} # what was named -> the module that was imported for it
 
 def _from_file(path:Path)->ModuleType:
     "The module in a file, under a name that hides no other's."
-    if not path.is_file(): raise FileNotFoundError('there is no such file')
+    if path.is_dir(): raise IsADirectoryError('this is a folder; name the file in it')
+    if not path.is_file():
+        meant = f'; did you mean {path.name}.py?' if path.with_suffix('.py').is_file() else ''
+        if ',' in path.name: meant = f'; several are separated by {os.pathsep!r}'
+        raise FileNotFoundError(f'there is no such file{meant}')
+    if path.suffix != '.py': raise ValueError('a plug-in is a .py file')
     name = f'ffd_plugin_{path.stem}'
     spec = importlib.util.spec_from_file_location(name, path)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -97,17 +110,19 @@ def _from_file(path:Path)->ModuleType:
     return module
 
 def _plug_in(name:str, where, get:Callable, fix:str): # name: in PLUGINS; where: for the message; get: imports it
-    "Import a plug-in unless it was; raises `BadFile` or `BadSetting`."
+    "Import a plug-in unless it was; raises `BadFile` or `BadSetting`, and then keeps nothing of it."
     if name in PLUGINS: return
-    before = dict(detectors.entries)
-    try: PLUGINS[name] = get()
-    except Exception as e: raise BadFile(f'A detector plug-in cannot be imported ({type(e).__name__}: {e}).', where, fix) from e
-    taken = [n for n, d in before.items() if detectors.entries[n] is not d]
-    if not taken: return
-    detectors.entries |= before
-    del PLUGINS[name]
-    raise BadSetting(f'A detector plug-in registers {", ".join(taken)}, which another module has registered.', where,
-                     'give its detector another name')
+    before = [dict(r.entries) for r in (detectors, targets)]
+    try:
+        made = get()
+        if before == [r.entries for r in (detectors, targets)]:
+            raise BadSetting('This plug-in registers no detector and no target.', fix='end it with detectors.register(Detector(…))')
+    except Exception as e:
+        for r, entries in zip((detectors, targets), before): r.entries.clear(); r.entries.update(entries)
+        if isinstance(e, BadSetting): raise BadSetting(e.what, where, e.fix) from None
+        lines = [frame.lineno for frame in traceback.extract_tb(e.__traceback__) if frame.filename == str(where)]
+        raise BadFile(f'A plug-in cannot be imported ({type(e).__name__}: {e}).', f'{where}:{lines[-1]}' if lines else where, fix) from e
+    PLUGINS[name] = made
 
 # %% ../../nbs/00_base/registry.ipynb #9bbcefdb
 def load_plugins()->list[str]: # names of all modules that were imported

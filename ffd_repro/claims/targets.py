@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fastcore.basics import patch
 from ..base.contracts import ROW_KEY
 from ..base.errors import BadSetting, lookup
+from ..base.metrics import METRICS
 from ..base.registry import targets
 
 # %% ../../nbs/85_claims/targets.ipynb #03e2a656
@@ -51,6 +52,11 @@ class Target:
     extra:dict=field(default_factory=dict, hash=False) # what pages of its kind ask for
 
     def __post_init__(self):
+        for name, pairs in dict(methods=self.methods, views=self.views).items():
+            if any(isinstance(p, str) or len(p) != 2 for p in pairs) or isinstance(pairs, str):
+                raise BadSetting(f'`{name}` is a tuple of pairs, not {pairs!r}.', self.key,
+                                 "write it like (('FF++-HQ', 'Celeb-DF'),), with a comma after the only pair")
+        for metric in self.metrics: lookup(f'metric, which {self.key} asks for,', metric, METRICS)
         methods, conditions = [m for m, _ in self.methods], (self.usual, *self.conditions.values())
         if len(set(methods)) < len(methods) and any(c.setting for c in conditions):
             raise BadSetting('Conditions that stand for settings need each method once.', self.key,

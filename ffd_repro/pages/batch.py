@@ -23,7 +23,7 @@ from ..base.registry import detectors, load, targets
 from ..base.warm import PYTHON, warm
 from ..evidence.planning import plan
 from ..evidence.rows import read_rows
-from .pages import page_path, template_path
+from .pages import check_methods, page_path, template_path
 from .tables import cell_text, pivot, printed_here
 from ..runs.code import test_code, training_code
 from ..runs.runs import missing
@@ -56,6 +56,7 @@ class Work:
     def __init__(self, profile:str, names:str='all'):
         profile_of(profile)
         self.profile, self.targets = profile, chosen_targets(names)
+        for t in self.targets: check_methods(targets[t])
         self.todo = {s.id: s for s in missing(plan(self.targets, profile))}
         self.workers = 1 if profile_of(profile).tiny else 2
         self.jobs = jobs_of(self.todo.values(), together=profile_of(profile).tiny)

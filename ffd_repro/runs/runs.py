@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['record_path', 'predictions_path', 'work_folder', 'weights_path', 'read_record', 'note_measured', 'read_predictions',
            'status', 'is_trained', 'is_scored', 'saw_these', 'missing', 'device', 'fresh_net', 'fit', 'trained',
-           'make_record', 'fitted', 'scores_of', 'execute', 'ffd_train']
+           'make_record', 'fitted', 'scores_of', 'execute', 'told', 'ffd_train']
 
 # %% ../../nbs/80_runs/runs.ipynb #4e6edb81
 import dataclasses
@@ -18,12 +18,13 @@ import torch
 from fastcore.script import Param, call_parse, store_true
 from filelock import FileLock
 from ..base.contracts import PREDICTIONS
-from ..base.errors import BadFile, Diverged, FFDError, MissingData, lookup
+from ..base.errors import BadFile, Diverged, FFDError, MissingData
 from ..base.paths import atomic, cache, results, shown
 from ..base.registry import detectors, load
 from ..base.seeds import seed_everything
 from ..base.views import parse_tested
 from ..faces.protocols import departures
+from ..measures.scores import score_table
 from .code import test_code, training_code
 from .provenance import surroundings
 from .specs import RunSpec, make_spec
@@ -160,9 +161,14 @@ def execute(spec:RunSpec, progress:bool=True)->dict: # the record
         return record
 
 # %% ../../nbs/80_runs/runs.ipynb #3b644eb6
+def told(spec:RunSpec)->list[str]: # a line a test
+    "The AUC of every test of a run, as it prints when it is done."
+    found = score_table(read_predictions(spec), 'video', ('AUC',))
+    return [f'{t.test}: AUC {100*t.value:.1f} on {t.n} videos' if t.status == 'ok' else f'{t.test}: {t.status}' for t in found.itertuples()]
+
 @call_parse
 def ffd_train(method:Param('detector, see ffd_list', str),
-              setting:Param('variant of the detector, or several separated by commas', str)='full',
+              setting:Param('variant of the detector, or several separated by commas; its first when empty', str)='',
               train:Param('view to train on, like FF++-LQ or FF++-HQ:NT', str)='FF++-HQ',
               tests:Param('views to test on, separated by commas; the training view when empty', str)='',
               profile:Param('size of the work: smoke, small or paper', str)='smoke',
@@ -177,9 +183,9 @@ def ffd_train(method:Param('detector, see ffd_list', str),
     try:
         load('systems', 'baselines')
         asked = [name.strip() for name in (tests or train).split(',')]
-        specs = [make_spec(method, s.strip(), train, asked, profile, seed, protocol, **other) for s in setting.split(',')]
-        for s in specs: lookup(f'setting of {method}', s.setting, dict.fromkeys(detectors[method].settings))
-        done = [f'{execute(s)["status"]}: {shown(record_path(s))}' for s in specs]
+        settings = [s.strip() for s in (setting or detectors[method].settings[0]).split(',')]
+        specs = [make_spec(method, s, train, asked, profile, seed, protocol, **other) for s in settings]
+        done = [(s, execute(s)['status']) for s in specs]
     except FFDError as e: raise SystemExit(str(e)) from None
     for usual, here, why in departures(specs[0].protocol): print(f'not as usual: {here} instead of {usual} ({why})')
-    print('\n'.join(done))
+    for s, state in done: print(f'{state}: {shown(record_path(s))}', *told(s), sep='\n  ')

@@ -11,11 +11,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from ..base.contracts import Recipe
+from ..base.errors import lookup
 from ..base.profiles import Profile, profile as profile_of
 from ..base.registry import detectors
 from ..base.views import TestedView, View, parse_tested, parse_view
 from ..faces.protocols import Protocol, parse_protocol
 from ..sets.stores import FaceRequest, corpus_root, needs_of
+from ..sets.treatments import check_treatment
 
 # %% ../../nbs/80_runs/specs.ipynb #61743f25
 @dataclass(frozen=True)
@@ -59,10 +61,12 @@ def make_spec(method:str, setting:str,
               **recipe # fields of the recipe that depart: epochs=8, lr=3e-4 …
              )->RunSpec:
     "What has to be asked to get the numbers of one row; raises `BadSetting` or `UnknownName`."
-    detector, view = detectors[method], parse_view(train)
+    detector, view, size = detectors[method], parse_view(train), profile_of(profile)
+    lookup(f'setting of {method}', setting, detector.displays)
     recipe = dataclasses.replace(detector.recipe(profile, setting), **recipe)
     data = corpus_root(view.corpus, profile, make=False)[1]
-    tests, size, p = tuple(map(parse_tested, tests)), profile_of(profile), parse_protocol(protocol)
+    tests, p = tuple(map(parse_tested, tests)), parse_protocol(protocol)
+    for t in tests: check_treatment(t.treatment)
     return RunSpec(method, setting, view, tests, recipe, size, data, seed, p)
 
 def read_spec(asked:dict, # `RunSpec.asked`, as a record keeps it

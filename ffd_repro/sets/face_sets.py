@@ -111,4 +111,4 @@ def faces(asked:FaceRequest,
     if alone and not learn: return KINDS['originals'](store, rows, seed=1, **kept).frozen()
     if learn: rows = np.tile(rows, -(-asked.profile.faces//len(rows)) or 1)
     found = make(store, rows, augment=augment.split('+'), balanced=balanced, **kept)
-    return treated(found, str(how)) if how and how.kind not in ('part', 'crf') else found
+    return treated(found, how) if how and how.kind not in ('part', 'crf') else found

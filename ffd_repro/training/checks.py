@@ -5,19 +5,20 @@
 # %% auto #0
 __all__ = ['FailedCheck', 'demand', 'gives_a_prediction', 'gives_logits', 'learns_everywhere', 'repeats_itself',
            'survives_storage', 'keeps_its_word', 'memorising', 'sixteen', 'memorises', 'computed_counts',
-           'matches_print', 'check_setting', 'refuses_strangers', 'check_detector', 'count_table']
+           'matches_print', 'check_setting', 'refuses_strangers', 'check_detector', 'ffd_check', 'count_table']
 
 # %% ../../nbs/60_training/checks.ipynb #c89d71ef
 import numpy as np
 import pandas as pd
 import torch
+from fastcore.script import Param, call_parse
 from torch import nn
 from torch.nn import functional as F
 from ..base.contracts import Batch, Prediction, Recipe
 from ..base.errors import FFDError, UnknownName
 from ..base.metrics import METRICS, show_value
 from ..base.nets import evaluation_mode, offered, scoring_part, stage_layers
-from ..base.registry import Detector, detectors
+from ..base.registry import Detector, detectors, load
 from ..base.seeds import rng, seed_everything
 from ..measures.complexity import complexity
 from .losses import lesson, own_or
@@ -140,7 +141,11 @@ def check_setting(detector:Detector, setting:str, side:int=32)->dict: # a row of
     images, row = torch.randn(4, 3, side, side), dict(setting=setting, side=side, tiny=sum(p.numel() for p in net.parameters()))
     for question in (gives_a_prediction, gives_logits, learns_everywhere, repeats_itself, survives_storage, keeps_its_word):
         try: question(net, images, *([fresh] if question is survives_storage else []))
-        except FailedCheck as e: raise FailedCheck(e.what, f'{detector.name}, setting {setting!r}') from None
+        except FailedCheck as e: raise FailedCheck(e.what, f'{detector.name}, setting {setting!r}', e.fix) from None
+        except Exception as e:
+            what = f'{question.__name__.replace("_", " ")}: it stops at faces of {side} pixels ({type(e).__name__}: {e})'
+            raise FailedCheck(what, f'{detector.name}, setting {setting!r}',
+                              'take faces of any size by pooling before the last layer, or check at another side') from e
         row[question.__name__.replace('_', ' ')] = '✓'
     return row
 
@@ -158,11 +163,23 @@ def check_detector(name:str, # a registered detector
     "Ask every setting of a registered detector every question; raises `FailedCheck` or `UnknownName`."
     detector = detectors[name]
     refuses_strangers(detector)
+    rows = [check_setting(detector, s, side) for s in detector.settings]
     matches_print(detector)
     seed_everything(7)
     try: memorises(detector.make(detector.settings[0], side, tiny=True), side)
     except FailedCheck as e: raise FailedCheck(e.what, name) from None
-    return pd.DataFrame([check_setting(detector, s, side) for s in detector.settings]).set_index('setting')
+    return pd.DataFrame(rows).set_index('setting')
+
+@call_parse
+def ffd_check(name:Param('detector, see ffd_list', str),
+              side:Param('pixels of the faces, as in smoke', int)=32):
+    "Ask every setting of a detector the questions that each must answer before it is trained."
+    try:
+        load('systems', 'baselines')
+        table = check_detector(name, side)
+    except FFDError as e: raise SystemExit(str(e)) from None
+    print(table.T.to_string())
+    print(f'recipes for the profiles: {", ".join(detectors[name].recipes) or "none"}')
 
 # %% ../../nbs/60_training/checks.ipynb #b9884052
 def count_table(name:str # a registered detector
