@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import MissingData, UnknownName
+from ffd_repro.base.warm import PYTHON
 from ffd_repro.corpora.videos import write_video
 from ffd_repro.faces.doctor import examine, report_text
 
@@ -71,7 +72,8 @@ def trees(tmp_path_factory):
 def tree(trees, tmp_path): return lambda name: Path(shutil.copytree(trees[name], tmp_path/'data'/trees[name].name))
 
 def doctor(*words):
-    done = subprocess.run([BIN/'ffd_doctor', *map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
+    done = subprocess.run([*PYTHON, BIN/'ffd_doctor', *map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          timeout=120)
     assert 'Traceback' not in done.stderr + done.stdout, done.stderr
     return done
 

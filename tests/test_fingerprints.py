@@ -4,13 +4,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 import pytest
+from ffd_repro.base.warm import PYTHON
 
 ROOT = Path(__file__).resolve().parent.parent
 ASK = '''
-import json
+import json, os, sys
+for name in [m for m in sys.modules if m.split('.')[0] == 'ffd_repro']: del sys.modules[name] # this process may know the real one
+sys.path.insert(0, os.getcwd())
 from ffd_repro.base.registry import load
 from ffd_repro.runs.code import test_code, training_code
 from ffd_repro.runs.specs import make_spec
@@ -29,9 +31,9 @@ print(json.dumps(found))
 '''
 
 def asked(folder)->dict: # name of a run, or of a test of one -> fingerprint
-    env = os.environ | dict(PYTHONPATH=str(folder), FFD_CACHE=str(folder/'cache'), FFD_ROOT=str(ROOT))
+    env = os.environ | dict(FFD_CACHE=str(folder/'cache'), FFD_ROOT=str(ROOT))
     env.pop('FFD_DATA', None)
-    done = subprocess.run([sys.executable, '-c', ASK], cwd=folder, env=env, capture_output=True, text=True)
+    done = subprocess.run([*PYTHON, '-c', ASK], cwd=folder, env=env, capture_output=True, text=True)
     assert not done.returncode, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

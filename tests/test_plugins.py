@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 import pytest
+from ffd_repro.base.warm import PYTHON
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN, EXAMPLES = Path(sys.executable).parent, ROOT/'examples'
@@ -19,8 +20,8 @@ def folder(tmp_path):
 def run(folder, *words, **env):
     "A command in the folder, with the plug-in named as a user would name it."
     ours = dict(FFD_PLUGINS='my_detector.py', FFD_RESULTS=str(folder/'results'), PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
-    done = subprocess.run(words, capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL, env=os.environ | ours | env,
-                          timeout=300)
+    done = subprocess.run([*PYTHON, *words], capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL, timeout=300,
+                          env=os.environ | ours | env)
     return done.returncode, done.stdout + done.stderr
 
 def test_the_file_is_what_its_page_exports(tmp_path):
@@ -47,7 +48,7 @@ except BadSetting as e: print(e)
 """
 
 def test_it_is_listed_and_checked(folder):
-    code, text = run(folder, sys.executable, '-c', LOOK)
+    code, text = run(folder, '-c', LOOK)
     assert code == 0, text
     for expected in ('my_detector', 'My detector', 'full, plain', 'learns everywhere', 'no pretrained weights'):
         assert expected in text, text
@@ -77,7 +78,7 @@ def test_it_gets_its_table_and_its_page(folder):
     assert rows.count('mine,table-1,my_detector,full,HFF') == 2 and ',ok,1 seeds' in rows and 'My detector' in page
 
 def test_nobody_takes_the_place_of_a_table_or_makes_one_without_its_detector(folder):
-    for key, method, says in (('mclcr/table-1', 'my_detector', 'registered by'), ('mine/table-1', 'my_detectr', 'did you mean my_detector')):
+    for key, method, says in (('mclcr/table-1', 'my_detector', 'registered by'), ('mine/table-1', 'my_detectr', 'did you mean')):
         (folder/'my_table.py').write_text(TABLE.replace('mine/table-1', key).replace('my_detector', method))
         code, text = run(folder, BIN/'ffd_page', key, '--profile', 'smoke', FFD_PLUGINS=os.pathsep.join(('my_detector.py', 'my_table.py')))
         assert code == 1 and says in text and 'Traceback' not in text and not list((folder/'results').rglob('table-1.csv')), text
@@ -95,5 +96,5 @@ def test_it_is_checked_by_a_command(folder):
 def test_a_broken_one_is_named(folder, text, expected):
     if text is not None: (folder/'broken.py').write_text(text)
     ask, files = 'from ffd_repro.base.registry import load_plugins; load_plugins()', ('my_detector.py', 'broken.py')
-    code, said = run(folder, sys.executable, '-c', ask, FFD_PLUGINS=os.pathsep.join(files))
+    code, said = run(folder, '-c', ask, FFD_PLUGINS=os.pathsep.join(files))
     assert code != 0 and 'broken.py' in said and expected in said and 'fix:' in said, said
