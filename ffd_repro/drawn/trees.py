@@ -26,6 +26,7 @@ class Size:
     takes:int=1     # clips of a person
     fakes:int=1     # forgeries of a clip (FF++ and DF-TIMIT: every method, whatever stands here)
     extra:int=0     # people without forgeries (Celeb-DF's YouTube-real)
+    held:tuple=(.14, .14) # shares of the people for validation and test, where the lists of a corpus say it (FF++)
 
 # %% ../../nbs/35_drawn/trees.ipynb #7095ceb8
 @dataclass(frozen=True)
@@ -46,19 +47,19 @@ class Fake:
     mask:str=''  # path of the mask video, where the official set has one
 
 # %% ../../nbs/35_drawn/trees.ipynb #6cd4f707
-def ff_pairs(people:int # an even number
+def ff_pairs(size:Size # of an even number of people
             )->dict[str,list]: # part -> pairs of ids
-    "Pairs of FaceForensics++ in its three parts, 72 : 14 : 14."
-    order = rng('pairs', people).permutation(people)
-    pairs = [[f'{a:03d}', f'{b:03d}'] for a, b in order[:people//2*2].reshape(-1, 2)]
-    held = max(1, round(.14*len(pairs)))
-    return dict(train=pairs[2*held:], val=pairs[:held], test=pairs[held:2*held])
+    "Pairs of FaceForensics++ in its three parts; in the official lists 72 : 14 : 14."
+    order = rng('pairs', size.people).permutation(size.people)
+    pairs = [[f'{a:03d}', f'{b:03d}'] for a, b in order[:size.people//2*2].reshape(-1, 2)]
+    val, test = (max(1, round(share*len(pairs))) for share in size.held)
+    return dict(train=pairs[val+test:], val=pairs[:val], test=pairs[val:val+test])
 
 # %% ../../nbs/35_drawn/trees.ipynb #72d28e24
 def plan_ff(size:Size, methods)->list[list]: # jobs: a pair of originals and its eight forgeries
     "Jobs of the FF++ stand-in."
     jobs = []
-    for pair in sum(ff_pairs(size.people).values(), []):
+    for pair in sum(ff_pairs(size).values(), []):
         clips = [Clip(f'original_sequences/youtube/{{quality}}/videos/{i}.mp4', i) for i in pair]
         jobs.append(clips + [Fake(f'manipulated_sequences/{m}/{{quality}}/videos/{a.person}_{b.person}.mp4', m, a, b,
                                   f'manipulated_sequences/{m}/masks/videos/{a.person}_{b.person}.mp4')
@@ -148,7 +149,7 @@ def plan_dfd(size:Size, methods)->list[list]: # jobs: an original and its forger
 # %% ../../nbs/35_drawn/trees.ipynb #d395e5e7
 def actor(i:int)->str: # digits
     "The number by which the preview of DFDC knows a person."
-    return str(int(rng('actor', i).integers(10**5, 2*10**6)))
+    return str(10**5 + (611_953*i + 77_777)%1_900_000) # no two alike
 
 def plan_preview(size:Size, methods)->list[list]: # jobs: an original and its forgeries
     "Jobs of the DFDC-P stand-in."
@@ -169,7 +170,8 @@ def plan_uadfv(size:Size, methods)->list[list]: # jobs: an original and its forg
 # %% ../../nbs/35_drawn/trees.ipynb #eb52c13a
 def speaker(i:int)->str:
     "The name of a person, of the same sex as the partner's."
-    return 'fm'[i//2%2] + ''.join(rng('speaker', i).choice(list(string.ascii_lowercase), 3)) + '0'
+    letters = (7_919*i + 4_242)%26**3 # no two alike
+    return 'fm'[i//2%2] + ''.join(string.ascii_lowercase[letters//26**k%26] for k in range(3)) + '0'
 
 def sentence(i:int, take:int)->str:
     "The name of what is said: two sentences that all say, then some of one's own."
@@ -252,7 +254,7 @@ def preview_list(jobs:list, size:Size)->dict[str,str]: # path -> text
 # %% ../../nbs/35_drawn/trees.ipynb #e01b0d30
 def ff_lists(jobs:list, size:Size)->dict[str,str]: # path -> text
     "splits/*.json: the pairs of each part."
-    return {f'splits/{part}.json': json.dumps(pairs) for part, pairs in ff_pairs(size.people).items()}
+    return {f'splits/{part}.json': json.dumps(pairs) for part, pairs in ff_pairs(size).items()}
 
 def hff_lists(jobs:list, size:Size)->dict[str,str]: # path -> text
     "train.txt and test.txt: a path and a label a line; 0 is fake."

@@ -110,7 +110,7 @@ def _drawn(person:str, quality:str, profile:str, side:int, after:int)->list: # o
 def drawn_clips(view:str, profile:str, side:int, after:int=0,
     people:int=20)->tuple: # uint8 [N, 1+after, S, S, 3], landmarks [N, 1+after, 68, 2], names
     "Clips of the FF++ stand-in's test originals with their exact landmarks."
-    who = sorted(sum(ff_pairs(STAND_INS['FF++'].sizes[profile].people)['test'], []))[:people]
+    who = sorted(sum(ff_pairs(STAND_INS['FF++'].sizes[profile])['test'], []))[:people]
     found = [(*c, f'drawn/{w}') for w in who for c in _drawn(w, parse_view(view).quality, profile, side, after)]
     return tuple(np.stack(part) if i < 2 else list(part) for i, part in enumerate(zip(*found)))
 
