@@ -123,7 +123,8 @@ def pages(tally):
 def programs(tally, paths=None):
     "The whole-program tests."
     options = '-q', '-rs', '--no-header', '-p', 'no:cacheprovider', '-W', 'ignore::pytest.PytestAssertRewriteWarning'
-    commands = {str(p.relative_to(ROOT)): ('-m', 'pytest', *options, p) for p in paths or sorted((ROOT/'tests').rglob('test_*.py'))}
+    found = paths or sorted((ROOT/'tests').rglob('test_*.py'), key=lambda p: ('mechanisms' not in p.parts, p)) # the longest first
+    commands = {str(p.relative_to(ROOT)): ('-m', 'pytest', *options, p) for p in found}
     for name, ok, seconds, text in two_at_a_time(commands):
         counts = {word: int(n) for n, word in re.findall(r'(\d+) (passed|failed|skipped|error)', text.splitlines()[-1] if text else '')}
         tally.passed += counts.get('passed', 0)

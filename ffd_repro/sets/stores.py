@@ -240,8 +240,8 @@ def ffd_faces(view:Param("whose faces: FF++-LQ, Celeb-DF …; 'Celeb-DF|crf=30' 
     "Make the store of faces that runs read; a corpus that is not here is replaced by its stand-in."
     try:
         tested = parse_tested(view)
-        asked = request(str(tested.view), profile, protocol, Needs(FOLLOWERS if after else 0, 'official' if masks else ''),
-                        tested.treatment)
+        asked = FaceRequest(tested.view, profile_of(profile), parse_protocol(protocol),
+                            Needs(FOLLOWERS if after else 0, 'official' if masks else ''), tested.treatment)
         store = face_store(asked)
     except FFDError as e: raise SystemExit(str(e)) from None
     print(f'{asked.key}: {len(store)} {store.data} faces of {store.manifest.video.nunique()} videos in {shown(store.folder)}')
