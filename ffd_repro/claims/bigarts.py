@@ -14,7 +14,7 @@ from ..base.metrics import metric_of
 from .declare import full, own, paper_targets, same, views_of
 from .relations import cells, relation
 from .targets import Condition
-from .terms import average, best_of, mean, near, rivals, steps, worst_of
+from .terms import average, best_of, mean, most, near, rivals, steps, worst_of
 
 # %% ../../nbs/85_claims/bigarts.ipynb #942cc736
 DEPARTURES = (
@@ -168,8 +168,11 @@ def _(m):
 @relation('BIG-05', 'bigarts/table-1', 'Face X-ray, GSRM and RFM are better on average than the data-driven detectors', 'Sec. 4.2')
 def _(m): return [seven(m, a) > seven(m, b) for a in NEWER for b in DATA_DRIVEN]
 
-@relation('BIG-06', 'bigarts/table-1', 'Networks and data-driven detectors fail most on the better half of DF-TIMIT', 'Sec. 4.2')
-def _(m): return [at(m, x, TIMIT[1]) < worst_of(at(m, x, d) for d in SETS if d != TIMIT[1]) for x in NETWORKS + DATA_DRIVEN]
+@relation('BIG-06', 'bigarts/table-1', 'Data-driven detectors fail most on the better half of DF-TIMIT, FF++ and DFD: on their mean',
+    'Sec. 4.2')
+def _(m):
+    hard = (TIMIT[1], DEEPFAKES, 'DFD')
+    return [average(at(m, x, d) for d in hard) < average(at(m, x, d) for d in SETS if d not in hard) for x in DATA_DRIVEN]
 
 @relation('BIG-07', 'bigarts/table-1', 'The better half of DF-TIMIT is harder than the other, for every method', 'Tables 1 and 4',
     stated=False)
@@ -222,7 +225,8 @@ def _(_m): return [at(of, x, WILD) < .75 for of in HALVES.values() for x in ROWS
 def _(m): return seven(m, train=DEEPFAKES) > rivals(seven(m, x, DEEPFAKES) for x in OTHERS)
 
 # %% ../../nbs/85_claims/bigarts.ipynb #39987ba6
-@relation('BIG-14', 'bigarts/table-5', 'On average: no augmentation, (Real, Real), (Fake, Real), all, in ascending order', 'Table 5')
+@relation('BIG-14', 'bigarts/table-5', 'On average: no augmentation, (Real, Real), (Fake, Real), all, in ascending order', 'Table 5',
+    stated=False)
 def _(m): return steps(*(seven(m, setting=s) for s in AUGMENTED))
 
 @relation('BIG-15', 'bigarts/table-6', 'On average: no branch, the intrinsic one, the extrinsic one, both, in ascending order',
@@ -238,8 +242,8 @@ SLIGHT = .03 # not stated: chosen because the text calls about 2 % stable
 def part(m, name:str, method:str='bigarts'): return m('AUC', method, test='Celeb-DF:partial', train=CELEB, condition=name)
 def lead(m, name:str): return rivals(part(m, name, x) for x in ('gsrm', 'rfm'))
 
-@relation('BIG-17', 'bigarts/table-7', 'BiG-Arts is the best on every part that is forged alone', 'Table 7, Sec. 4.3: "most types"')
-def _(m): return [part(m, p) > lead(m, p) for p in PARTS]
+@relation('BIG-17', 'bigarts/table-7', 'BiG-Arts is the best on most parts that are forged alone', 'Table 7, Sec. 4.3')
+def _(m): return most(part(m, p) > lead(m, p) for p in PARTS)
 
 # %% ../../nbs/85_claims/bigarts.ipynb #3c7e1916
 @relation('BIG-18', 'bigarts/table-7', 'It gains most on the eyes and the nose', 'Sec. 4.3')
@@ -252,7 +256,7 @@ def encoded(m, q:int): return m('AUC', test=CELEB, condition=f'CRF={q}')
 @relation('BIG-19', 'bigarts/table-8', 'The stronger the compression of a video, the lower the AUC', 'Table 8')
 def _(m): return [encoded(m, q) > encoded(m, more) for q, more in zip(CRF, CRF[1:])]
 
-@relation('BIG-20', 'bigarts/table-8', 'It drops only slightly: by less than three points', 'Sec. 5')
+@relation('BIG-20', 'bigarts/table-8', 'It drops only slightly: by less than three points (our limit)', 'Sec. 5')
 def _(m): return [encoded(m, CRF[0]) - encoded(m, q) < SLIGHT for q in CRF[1:]]
 
 # %% ../../nbs/85_claims/bigarts.ipynb #528e5387
@@ -265,22 +269,26 @@ def mean_lost(m, tests, axis:str, value): return mean(lost(m, d, axis, value) fo
 STABLE = (CELEB, 'UADFV', DEEPFAKES)
 
 @relation('BIG-21', 'bigarts/figure-9a',
-    'JPEG at quality 60 costs little on Celeb-DF, UADFV and FF++, on average at most three points, and more on the other corpora',
+    'JPEG at quality 60 costs little on Celeb-DF, UADFV and FF++, on average at most three points (our limit), '
+    'and more on the other corpora',
     'Fig. 9a, Sec. 5')
 def _(m):
     unstable = [d for d in SETS if d not in STABLE]
     return [mean_lost(m, STABLE, 'JPEG', 60) <= SLIGHT, mean_lost(m, unstable, 'JPEG', 60) > SLIGHT]
 
-@relation('BIG-22', 'bigarts/figure-9b', 'Blur lowers the AUC steadily and by little: at most three points on any corpus',
+@relation('BIG-22', 'bigarts/figure-9b', 'Blur lowers the AUC steadily and by little: at most three points on any corpus (our limit)',
     'Fig. 9b, Sec. 5')
 def _(m):
     by = [mean_lost(m, SETS, 'blur', v) for v in CURVES['blur'][1:]]
     return [by[0] >= 0] + [more >= less for less, more in zip(by, by[1:])] + [lost(m, d, 'blur', .5) <= SLIGHT for d in SETS]
 
-@relation('BIG-23', 'bigarts/figure-9c', 'Shrinking to 0.4 costs little; shrinking further to 0.1 costs more than that', 'Fig. 9c, Sec. 5')
+@relation('BIG-23', 'bigarts/figure-9c',
+    'Shrinking to 0.4 costs little, three points (our limit); shrinking further to 0.1 costs more than that',
+    'Fig. 9c, Sec. 5')
 def _(m): return [mean_lost(m, SETS, 'scale', .4) <= SLIGHT] + [lost(m, d, 'scale', .1, .4) > lost(m, d, 'scale', .4) for d in SETS]
 
-@relation('BIG-24', 'bigarts/figure-9d', 'Noise changes nothing: by less than one point, read on the scale of 0 to 255', 'Fig. 9d, Sec. 5')
+@relation('BIG-24', 'bigarts/figure-9d', 'Noise changes nothing: by less than one point (our limit), read on the scale of 0 to 255',
+    'Fig. 9d, Sec. 5')
 def _(m): return [near(laundered(m, d, 'noise255', 0), laundered(m, d, 'noise255', .5), .01) for d in SETS]
 
 # %% ../../nbs/85_claims/bigarts.ipynb #3779702e
@@ -290,5 +298,6 @@ WELL = dict(IoU=.5, pixel_AUC=.9) # not stated: chosen because half of the union
     'Fig. 6, Sec. 4.2')
 def _(m): return [m('cam_distance', test=d, train=CELEB, condition='excess') > 0 for d in (*SETS, WILD)]
 
-@relation('BIG-27', 'bigarts/figure-7', 'Both masks are located well', 'Fig. 7, Sec. 4.2')
+@relation('BIG-27', 'bigarts/figure-7', 'Both masks are located well: an IoU of 0.5 and an AUC over pixels of 0.9 (our limits)',
+    'Fig. 7, Sec. 4.2')
 def _(m): return [m(k, test=CELEB, condition=mask) >= least for mask in ('M_In', 'M_Ex') for k, least in WELL.items()]

@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['DEPARTURES', 'PRINTED', 'QUALITY', 'KINDS', 'SCORES', 'FINE', 'SIDES', 'AT', 'PRINTED_SIDE', 'target', 'HELD_OUT',
            'UNSTATED_TEST', 'MEAN_SCORE', 'EXPLAINED', 'HIDDEN', 'REMARKS', 'COSTS', 'SWEEPS', 'TABLES', 'FACES',
-           'MAPS', 'TAMPERED', 'figure', 'FIGURES', 'BY', 'PARTS', 'BY_M', 'BY_N', 'RESIZED', 'swept', 'attention',
-           'others', 'every', 'drop', 'plain', 'crossed', 'parts', 'at', 'peak', 'sized', 'stem_side', 'Rest']
+           'MAPS', 'TAMPERED', 'figure', 'FIGURES', 'BY', 'PARTS', 'SLIGHTLY', 'BY_M', 'BY_N', 'RESIZED', 'swept',
+           'attention', 'others', 'plain', 'every', 'drop', 'crossed', 'parts', 'at', 'peak', 'sized', 'stem_side',
+           'Rest']
 
 # %% ../../nbs/85_claims/lda.ipynb #b64b0317
 from dataclasses import dataclass
 from .declare import full, own, paper_targets, same
 from .relations import cells, relation
 from .targets import Condition
-from .terms import Term, best_of, chain, first_of, rivals, share, span, steps, worst_of
+from .terms import Term, best_of, chain, first_of, most, rivals, span, steps, worst_of
 
 # %% ../../nbs/85_claims/lda.ipynb #b5514c01
 DEPARTURES = (
@@ -155,6 +156,10 @@ def others(m, item:str, metric:str, **where)->Term:
     "The best of the other methods that a column prints."
     return rivals(m(metric, x, **where) for x in PRINTED[item][metric])
 
+def plain(m, metric:str, **where)->Term:
+    "The backbone: ours; on paper the row called Xception."
+    return first_of(m(metric, setting='base', **where), m(metric, 'xception', **where))
+
 def every(item:str)->list: # of (metric, method)
     "The rows of a table, column by column, ours last."
     return [(k, x) for k, methods in PRINTED[item].items() for x in (*methods, 'lda')]
@@ -168,13 +173,13 @@ def _(m): return [m(k, test=d) > others(m, 'table-1', k, test=d) for d in QUALIT
 @relation('LDA-02', 'lda/table-1', 'Strong compression (c40) is harder than light compression (c23), for every method', 'Sec. V-B')
 def _(m): return [m(k, x, test='FF++-LQ') < m(k, x, test='FF++-HQ') for k, x in every('table-1')]
 
-@relation('LDA-03', 'lda/table-1', 'LDA loses least from c23 to c40', 'Sec. V-B')
-def _(m): return [drop(m, k, 'lda') < drop(m, k, x) for k, x in every('table-1') if x != 'lda']
+@relation('LDA-03', 'lda/table-1', 'LDA loses relatively little from c23 to c40: less than most (our reading)', 'Sec. V-B')
+def _(m): return most(drop(m, k, 'lda') < drop(m, k, x) for k, x in every('table-1') if x != 'lda')
 
-@relation('LDA-04', 'lda/figure-7', 'LDA is significantly better than its backbone: by more than 3 points of AUC on HQ', 'Fig. 7, Sec. V-B')
+@relation('LDA-04', 'lda/figure-7', 'LDA is better than its backbone, significantly: by AUC on HQ', 'Fig. 7, Sec. V-B')
 def _(_m):
     m = cells('lda', 'table-1') # a figure prints no numbers
-    return m('AUC', test='FF++-HQ') - m('AUC', 'xception', test='FF++-HQ') > .03
+    return m('AUC', test='FF++-HQ') > plain(m, 'AUC', test='FF++-HQ')
 
 # %% ../../nbs/85_claims/lda.ipynb #14ca13d8
 BY = {'table-3': cells('lda', 'table-3'), 'table-4': cells('lda', 'table-4')}
@@ -196,10 +201,6 @@ def _(_m): return [m(k, x, test=KINDS[3]) <= worst_of(m(k, x, test=d) for d in K
 def _(_m): return [BY['table-4'](k, x, test=d) >= BY['table-3'](k, x, test=d) for x in ('xception', 'lda') for d in KINDS for k in SCORES]
 
 # %% ../../nbs/85_claims/lda.ipynb #21760e94
-def plain(m, metric:str, **where)->Term:
-    "The backbone: ours where there is one, else the row called Xception."
-    return first_of(m(metric, setting='base', **where), m(metric, 'xception', **where))
-
 @relation('LDA-10', 'lda/table-5', 'Fine-grained classifiers are worse than LDA: SENet, RA-CNN, MMAL, WS-DAN, LDA in ascending order',
     'Table V, Sec. V-B')
 def _(m): return steps(*(m('ACC', x, test='FF++-HQ') for x in (*FINE, 'lda')))
@@ -207,7 +208,7 @@ def _(m): return steps(*(m('ACC', x, test='FF++-HQ') for x in (*FINE, 'lda')))
 def crossed(m, method:str='lda', test:str='Celeb-DF')->Term: return m('AUC', method, train='FF++-HQ+LQ', test=test)
 
 @relation('LDA-11', 'lda/table-6', 'From FF++ to Celeb-DF LDA is better than most methods', 'Table VI, Sec. V-C')
-def _(m): return share(crossed(m) > crossed(m, x) for x in PRINTED['table-6']['AUC']) > .5
+def _(m): return most(crossed(m) > crossed(m, x) for x in PRINTED['table-6']['AUC'])
 
 # %% ../../nbs/85_claims/lda.ipynb #8b90dce8
 @relation('LDA-12', 'lda/table-6', 'Every method loses from FF++ to Celeb-DF', 'Sec. V-C')
@@ -216,15 +217,16 @@ def _(m): return [crossed(m, x) < crossed(m, x, 'FF++') for x in (*PRINTED['tabl
 
 @relation('LDA-13', 'lda/table-6', 'LDA is the best on FF++ itself, and better than its backbone on Celeb-DF', 'Sec. V-C')
 def _(m): return [crossed(m, test='FF++') > best_of((crossed(m, x, 'FF++') for x in PRINTED['table-6']['AUC']), available=True),
-    crossed(m) > crossed(m, 'xception')]
+    crossed(m) > plain(m, 'AUC', train='FF++-HQ+LQ', test='Celeb-DF')]
 
-@relation('LDA-14', 'lda/table-7', 'The cost rises moderately: Xception, spatial, temporal, both, and at most 15 % in all',
+@relation('LDA-14', 'lda/table-7', 'The cost rises moderately: Xception, spatial, temporal, both, and at most 15 % in all (our limit)',
     'Table VII, Sec. V-F')
 def _(m): return [c for k in ('MACs', 'params') for c in (*steps(plain(m, k), *(m(k, setting=s) for s in ('spatial', 'temporal', 'full'))),
     m(k) <= 1.15*plain(m, k))]
 
 # %% ../../nbs/85_claims/lda.ipynb #465dc21c
 PARTS = ('spatial', 'temporal', 'full')
+SLIGHTLY = .01 # not stated: chosen because a point is the least that its sections call a gain
 def parts(m, metric:str, setting:str)->Term: return plain(m, metric, test='FF++-HQ') if setting == 'base' else m(metric, setting=setting,
     test='FF++-HQ')
 
@@ -234,8 +236,9 @@ def _(m): return [chain(*(parts(m, k, s) for s in ('base', one, 'full'))) for k 
 @relation('LDA-16', 'lda/table-8', 'Each model gains at least 3 points over the backbone', 'Sec. VI-A')
 def _(m): return [parts(m, k, s) - parts(m, k, 'base') >= .03 for k in SCORES for s in PARTS]
 
-@relation('LDA-17', 'lda/table-8', 'The spatial model is slightly better than the temporal one', 'Sec. VI-A')
-def _(m): return [parts(m, k, 'spatial') > parts(m, k, 'temporal') for k in SCORES]
+@relation('LDA-17', 'lda/table-8', 'The spatial model is slightly better than the temporal one: by less than a point (our limit)',
+    'Sec. VI-A')
+def _(m): return [chain(0, parts(m, k, 'spatial') - parts(m, k, 'temporal'), SLIGHTLY) for k in SCORES]
 
 def at(m, metric:str, condition:str, method:str='lda', test:str='FF++-HQ')->Term: return m(metric, method, test=test, condition=condition)
 
@@ -269,8 +272,8 @@ def _(m):
 @relation('LDA-22', 'lda/table-11', 'LDA depends most on the resolution', 'Sec. VI-D')
 def _(m): return [span(sized(m, 'lda').values()) > span(sized(m, x).values()) for x in RESIZED[:4]]
 
-@relation('LDA-23', 'lda/table-11', 'A larger input brings more than one point, for every method', 'Sec. VI-D: "for most of them"')
-def _(m): return [best_of(sized(m, x).values()) - sized(m, x)[256] > .01 for x in RESIZED]
+@relation('LDA-23', 'lda/table-11', 'A larger input brings more than one point, for most methods', 'Sec. VI-D')
+def _(m): return most(best_of(sized(m, x).values()) - sized(m, x)[256] > .01 for x in RESIZED)
 
 # %% ../../nbs/85_claims/lda.ipynb #9271957a
 def stem_side(side:int, # of the input, in pixels

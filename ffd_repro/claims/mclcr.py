@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DEPARTURES', 'HQ', 'LQ', 'CELEB', 'KINDS', 'SCORES', 'EARLY', 'PRINTED', 'CROSSED', 'VARIANTS', 'SIZES', 'HALVES',
-           'WATCHED', 'target', 'TABLES', 'FIGURES', 'FIVE', 'OF_LDA', 'FAR', 'QUARTER', 'HELP', 'watched', 'sizes',
-           'crossed', 'part', 'moved']
+           'WATCHED', 'target', 'TABLES', 'FIGURES', 'FIVE', 'OF_LDA', 'ALMOST', 'FAR', 'QUARTER', 'HELP', 'watched',
+           'sizes', 'crossed', 'part', 'moved']
 
 # %% ../../nbs/85_claims/mclcr.ipynb #8f6a7b0a
 import torch
@@ -13,7 +13,7 @@ from ..base.errors import BadSetting
 from .declare import ROUNDING, full, own, paper_targets, same, views_of
 from .relations import cells, relation
 from .targets import Condition
-from .terms import best_of, near, rivals, share, steps, worst_of
+from .terms import best_of, most, near, rivals, steps, worst_of
 from ..layers.spectral import grey, patches
 from ..systems.mclcr import BLOCKS, style
 
@@ -164,18 +164,21 @@ def _(m): return m('ACC', test=KINDS[3]) > m('ACC', 'xception', test=KINDS[3])
 def _(m): return [m(k, x, test=KINDS[3]) <= worst_of(m(k, x, test=d) for d in KINDS[:3]) for k in SCORES for x in (*PRINTED[k], 'mclcr')]
 
 # %% ../../nbs/85_claims/mclcr.ipynb #b2f6426c
+ALMOST = .01 # not stated: chosen because a point is what its modules are worth
 FAR = .02 # not stated: chosen because the nearer of the two lies 2.93 points behind
 def crossed(m, method:str='mclcr', train:str='FF++', test:str=CELEB): # test: 'FF++:DF' or Celeb-DF
     "A cell of Table 4."
     return m('AUC', method, train=train, test=test)
 
-@relation('MCL-07', 'mclcr/table-4', 'On FF++ itself MC-LCR has the best AUC', 'Table 4, Sec. 4.3: "almost the top"')
-def _(m): return crossed(m, test='FF++:DF') > rivals(crossed(m, x, tr, 'FF++:DF') for x, tr in CROSSED)
+@relation('MCL-07', 'mclcr/table-4', 'On FF++ itself the AUC of MC-LCR is almost the top: less than a point below it (our limit)',
+    'Sec. 4.3')
+def _(m): return rivals(crossed(m, x, tr, 'FF++:DF') for x, tr in CROSSED) - crossed(m, test='FF++:DF') < ALMOST
 
 @relation('MCL-08', 'mclcr/table-4', 'From FF++ to Celeb-DF it is better than most methods', 'Table 4, Sec. 4.3')
-def _(m): return share(crossed(m) > crossed(m, x, tr) for x, tr in CROSSED) > .5
+def _(m): return most(crossed(m) > crossed(m, x, tr) for x, tr in CROSSED)
 
-@relation('MCL-09', 'mclcr/table-4', 'The two that are better there, Two-branch and SPSL, are far behind on FF++ itself', 'Sec. 4.3')
+@relation('MCL-09', 'mclcr/table-4',
+    'The two that are better there, Two-branch and SPSL, are far behind on FF++ itself: two points (our limit)', 'Sec. 4.3')
 def _(m): return [crossed(m, test='FF++:DF') - crossed(m, x, test='FF++:DF') > FAR for x in ('two_branch', 'spsl')]
 
 # %% ../../nbs/85_claims/mclcr.ipynb #75e13a50
@@ -194,7 +197,7 @@ def _(m): return [part(m, 'no_papda', *c) < part(m, 'no_ssrb', *c) for c in QUAR
 @relation('MCL-12', 'mclcr/table-5', 'Without the contrastive loss it is still better than without SSRB or without PAPDA', 'Sec. 5.1')
 def _(m): return [part(m, 'no_sc', *c) > part(m, s, *c) for c in QUARTER for s in ('no_ssrb', 'no_papda')]
 
-@relation('MCL-13', 'mclcr/table-5', 'Every variant is better than the baseline', 'Sec. 5.1')
+@relation('MCL-13', 'mclcr/table-5', 'Every variant is better than the baseline', 'Sec. 5.1', stated=False)
 def _(m): return [part(m, s, *c) > part(m, 'base', *c) for s in VARIANTS[1:] for c in QUARTER]
 
 @relation('MCL-20', 'mclcr/table-5', 'Strong compression (c40) is harder than light compression (c23), for every variant', 'Table 5',
@@ -229,5 +232,6 @@ def _(m):
     apart = [c for k in ('silhouette', 'knn_purity') for c in steps(*(part(m, s, LQ, k) for s in ('base', 'no_sc', 'full')))]
     return [part(m, 'base', LQ, 'nt_distance') < 1, *apart]
 
-@relation('MCL-19', 'mclcr/colour', 'Colour patches in the frequency branch do not help: they gain less than a point', 'Sec. 3.2')
+@relation('MCL-19', 'mclcr/colour', 'Colour patches in the frequency branch do not help: they gain less than a point (our limit)',
+    'Sec. 3.2')
 def _(m): return [part(m, 'rgb', d) - part(m, 'full', d) < HELP for d in (HQ, LQ)]

@@ -21,6 +21,7 @@ from .cells import Cell
 from .figures import few, grid, tile
 from .sources import From, sources
 from ..faces.loading import FaceSet
+from ..measures.estimates import mean_estimate
 from ..measures.spectra import SEEN, as_shown, grey, mosaic, pair_statistics, patch_side, patches, spectra, store_pairs, sweep
 from ..sets.face_sets import part_rows
 from ..sets.stores import face_store, request
@@ -68,18 +69,18 @@ def kept_spectra(view:str, profile:str, make:bool=False # measure what is missin
     return measure_spectra(view, profile) if make and stale else record
 
 # %% ../../nbs/90_evidence/spectra.ipynb #4ca463f9
-def spectrum_values(cell:Cell, profile:str)->np.ndarray|None: # [videos], each the mean of its pairs
+def spectrum_values(cell:Cell, profile:str)->pd.Series|None: # indexed by video, each the mean of its pairs
     "The kept values of a cell."
     record, key = kept_spectra(cell.key.test, profile), cell.key
     v = pd.DataFrame([] if record is None else record['values'], columns=['metric', 'condition', 'video', 'value'])
     v = v[(v.metric == key.metric) & (v.condition == key.condition)].groupby('video').value.mean()
-    return v.to_numpy() if len(v) else None
+    return v if len(v) else None
 
 class OfPairs(From):
     "Measured on fakes beside their originals, without a net."
-    def replicates(self, cell, profile, n): # of the mean over videos; equal draws for equal numbers of videos, so differences are paired
-        v = spectrum_values(cell, profile)
-        return None if v is None else v[rng('spectra', cell.key.test, n).integers(len(v), size=(n, len(v)))].mean(1)
+    def estimate(self, cell, profile):
+        v, key = spectrum_values(cell, profile), cell.key
+        return None if v is None else mean_estimate({0: v}, '', f'{key.metric} {key.condition} {key.test}')
 
     def few(self, cell, profile): return False
     def nothing(self, profile): return 'no pairs were measured'

@@ -81,14 +81,14 @@ def keep_values(spec, values:pd.DataFrame # columns VALUES
     if read_record(spec): note_measured(spec, **{m: values_code(m) for m in set(values.metric) if m in measures})
     return kept
 
-def values_of(cell:Cell, profile:str)->dict: # seed -> float [videos], each the mean of a video
+def values_of(cell:Cell, profile:str)->dict: # seed -> values, indexed by video, each the mean of a video
     "The kept values of a cell."
     found = {}
     for seed, s in kept_runs(cell, profile).items():
         if not values_path(s).exists(): continue
         v = read_values(s)
         v = v[(v[VALUES[:3]] == [cell.key.metric, cell.key.condition, cell.key.test]).all(axis=1)]
-        if len(v): found[seed] = v.groupby('video').value.mean().to_numpy()
+        if len(v): found[seed] = v.groupby('video').value.mean()
     return found
 
 # %% ../../nbs/90_evidence/values.ipynb #f7c42477

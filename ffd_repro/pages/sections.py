@@ -35,7 +35,7 @@ STAND_INS = ('Where {where} says *stand-in*, the faces are procedural: such a nu
              'and only comparisons inside this {what} can be read.')
 JUDGED = ("*Printed* says how many of the claim's comparisons hold among the paper's own numbers. "
           '*Ours* judges the same comparisons on our measurements: '
-          'a comparison holds or fails only when its whole 95 % interval lies on one side of zero. '
+          'a comparison holds or fails only when its whole 95 % interval lies on one side of zero, after Holm where there are several. '
           'The last column shows the comparison that speaks most against the claim.')
 TRAINED = 'What is missing is trained now (unless the page was asked to use only what is there); what is there is read.'
 TABLE_NETS = ' Every net is trained once per seed on each view and chosen on validation faces only.'
@@ -121,7 +121,7 @@ def measured(p:Page)->pd.DataFrame: # columns of REPRODUCED
     return p.rows
 
 @patch
-def ours(p:Page, heading:str='Ours', about:str='Mean over seeds, with a 95 % interval over test videos and seeds.', turned:bool=False):
+def ours(p:Page, heading:str='Ours', about:str='Mean over seeds, with a 95 % interval over test people and seeds.', turned:bool=False):
     "The section of our numbers."
     table = our_table(p.target, p.measured())
     p.say(f'## {heading}\n\n{about} {p.stand_ins()}', table.T if turned else table)
@@ -149,7 +149,7 @@ def departures(p:Page):
 def swept_table(p:Page):
     "The section of a sweep, printed and ours."
     p.measured()
-    about = 'Mean over seeds, with a 95 % interval over test videos and seeds.'
+    about = 'Mean over seeds, with a 95 % interval over test people and seeds.'
     p.say(f'## Printed and ours\n\n{about} {p.stand_ins("the figure below")}', sweep_table(p.target, p.look))
 
 @patch

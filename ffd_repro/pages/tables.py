@@ -13,16 +13,18 @@ import pandas as pd
 from ..base.errors import need
 from ..base.metrics import metric_of, show_value
 from ..base.paths import atomic, results
+from ..base.profiles import profile as profile_of
 from ..base.views import parse_view
-from ..claims.compare import relations_table
+from ..claims.compare import judged, relations_table
 from ..claims.names import PAPERS, display, display_view
 from ..claims.relations import read_as, relations_of
 from ..claims.reported import printed_values, reported
 from ..claims.targets import RowKey, Target
 from ..evidence.cells import cells_of, keys_of
 from ..evidence.planning import plan
-from ..evidence.sources import few_trainings
-from ..measures.intervals import interval
+from ..evidence.sources import few_trainings, stale_cells
+from ..measures.estimates import ends
+from ..measures.orders import exact, value_of
 from .ledger import claims_shown
 from ..runs.runs import read_record, status
 
@@ -74,14 +76,15 @@ def data_by_view(rows:pd.DataFrame)->dict: # (train, test) -> 'stand-in', 'real'
     return {views: data_of(part) for views, part in rows.fillna({'train': '', 'test': ''}).groupby(['train', 'test'])}
 
 def our_table(target:Target, rows:pd.DataFrame)->pd.DataFrame:
-    "Our numbers in the paper's places: mean over seeds and 95 % interval over videos and seeds."
+    "Our numbers in the paper's places: mean over seeds and 95 % interval over people and seeds."
     totals = {RowKey(*(r[k] if isinstance(r[k], str) else '' for k in RowKey._fields)): r for _, r in rows[rows.seed == 'all'].iterrows()}
     return pivot(target, lambda key: cell_text(totals[key]), data_by_view(rows))
 
 # %% ../../nbs/95_pages/tables.ipynb #d6ae433f
 def claims_table(target:Target, look, profile:str, data:str='')->pd.DataFrame:
     "The target's claims, judged on the printed numbers and on ours."
-    return claims_shown(relations_table(look, data, relations_of(target.key), few_trainings(profile))).set_index('claim')
+    found = judged(look, data, relations_of(target.key), few_trainings(profile))
+    return claims_shown(relations_table(found, data, profile_of(profile).side, stale_cells(profile))).set_index('claim')
 
 # %% ../../nbs/95_pages/tables.ipynb #22d1061f
 def departures_table(target:Target)->pd.DataFrame:
@@ -140,9 +143,9 @@ def steps_table(target:Target, look, metric:str='AUC')->pd.DataFrame: # in point
         first = next(f for f in keys if (f.train, f.test) == (k.train, k.test))
         a, b = look(k), look(first)
         if k == first or a is None or b is None: continue
-        lo, hi = interval(a - b)
+        lo, hi = ends(a - b)
         theirs = printed.get(k, np.nan) - printed.get(first, np.nan)
-        rows.append(dict(setting=row_name(k), test=k.test, printed=100*theirs, ours=100*float(np.mean(a - b)), lo=100*lo, hi=100*hi))
+        rows.append(dict(setting=row_name(k), test=k.test, printed=100*theirs, ours=100*(a - b).value, lo=100*lo, hi=100*hi))
     return pd.DataFrame(rows, columns=['setting', 'test', 'printed', 'ours', 'lo', 'hi']).round(2)
 
 # %% ../../nbs/95_pages/tables.ipynb #fbca7d1e
@@ -171,9 +174,9 @@ def drops_table(target:Target, look, metric:str='AUC')->pd.DataFrame: # in point
     for own in {k[2:5]: k for k in sorted(at_home, key=lambda k: k.train == k.test)}.values(): # the training view itself where it is a test
         lost = {k.test: look(own) - look(k) for k in keys if k[2:5] == own[2:5] and k.test != own.test and look(k) is not None
             and look(own) is not None}
-        for test, d in [*lost.items(), *([('mean of all', np.mean(list(lost.values()), 0))] if lost else [])]:
-            lo, hi = interval(d)
-            rows.append(dict(method=row_name(own), trained=own.train, tested=test, drop=100*float(np.mean(d)), lo=100*lo, hi=100*hi))
+        for test, d in [*lost.items(), *([('mean of all', sum(lost.values())/len(lost))] if lost else [])]:
+            lo, hi = (d, d) if exact(d) else ends(d)
+            rows.append(dict(method=row_name(own), trained=own.train, tested=test, drop=100*value_of(d), lo=100*lo, hi=100*hi))
     return pd.DataFrame(rows, columns=['method', 'trained', 'tested', 'drop', 'lo', 'hi']).round(1)
 
 # %% ../../nbs/95_pages/tables.ipynb #ae879aa8
