@@ -55,6 +55,7 @@ class StandIn:
     fps:float=25
     shapes:tuple=((1., 1.),)    # height and width as shares of the rendered square; one is drawn for a clip
     post:tuple=('none',)        # treatments after the camera; one is drawn for a clip and its forgeries alike
+    retouch:tuple=(-.15, .35)   # mean and spread over clips of the logarithm by which the finest detail of a face is raised
     crop:float=0.               # margin of the square that is kept around the face; 0 keeps the whole frame
     def jobs(self, size:Size)->list[list]:
         "What is to be filmed: lists of clips that share frames."
@@ -65,40 +66,39 @@ class StandIn:
 
 # %% ../../nbs/35_drawn/plans.ipynb #9563ac93
 TIMIT_WINDOW = .38 # of the frame's width, at the head sizes of this style (measured below)
-_TIMIT = {name: Manipulation('deepfake', 'pose', Bottleneck(pixels/512/TIMIT_WINDOW, error), Paste(feather=feather, jitter=.001, grain=.3))
-          for name, pixels, error, feather in (('lower_quality', 64, .055, .12), ('higher_quality', 128, .035, .2))}
+_TIMIT = {name: Manipulation('deepfake', 'pose', Bottleneck(pixels/4/512/TIMIT_WINDOW, error, skip=.8), Paste(feather, jitter=.0008))
+          for name, pixels, error, feather in (('lower_quality', 64, .2, .12), ('higher_quality', 128, .15, .2))}
 _WILD = dict(
-    small=Manipulation('deepfake', 'pose', Bottleneck(.45, .05), Paste(feather=.2, colour=.9, grain=.5)),
-    fine=Manipulation('deepfake', 'pose', Bottleneck(.80, .03, 1), Paste(feather=.25, grain=.6)),
-    warp=Manipulation('faceswap', 'own', put=Paste(feather=.15, light=.04, jitter=.0006, flicker=.002, grain=0)))
+    small=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.8), Paste(feather=.2, colour=.9)),
+    fine=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.9), Paste(feather=.25)),
+    warp=Manipulation('faceswap', 'own', put=Paste(feather=.12, colour=.8, cast=.02, light=.08)))
 
 # %% ../../nbs/35_drawn/plans.ipynb #d6a617e0
-_HFF = {name: Manipulation('synthesise', CHANGES[name], how, Paste(colour=.7, grain=.1)) for name, how in GENERATORS.items()}
+_HFF = {name: Manipulation('synthesise', CHANGES[name], how, Paste(colour=.8)) for name, how in GENERATORS.items()}
 _MAIN = [
     # in smoke at 96 pixels c40 turns one forged mouth back into its original, byte for byte; at 104 none
     StandIn('FF++', 'FaceForensics++', STYLES['FF++'], plan_ff, lists=ff_lists,
         qualities=dict(c23=23, c40=40),
         sizes=dict(smoke=Size(14, 104, 8), small=Size(150, 192, 16), paper=Size(1000, 384, 60)),
         methods=dict(
-            Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.65, .04), Paste(feather=.15, grain=.35)),
-            Face2Face=Manipulation('face2face', 'expression', Bottleneck(.80, .02, 1), Paste(feather=.10, grain=.2)),
-            FaceSwap=Manipulation('faceswap', 'own',
-                                  put=Paste(feather=.05, colour=.8, cast=.02, light=.06, jitter=.0003, flicker=.001, grain=0)),
-            NeuralTextures=Manipulation('neural_textures', 'expression', Bottleneck(.34, .07), Paste(feather=.10)))),
+            Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.14, .2, skip=.85), Paste(feather=.15, cast=.02)),
+            Face2Face=Manipulation('face2face', 'expression', Bottleneck(.28, stages=0, skip=.6), Paste(feather=.06, light=.05, grain=2)),
+            FaceSwap=Manipulation('faceswap', 'own', put=Paste(feather=.05, colour=.5, cast=.04, light=.12)),
+            NeuralTextures=Manipulation('neural_textures', 'expression', Bottleneck(.10, .5, skip=.6), Paste(feather=.07, cast=.02)))),
     StandIn('DFDC', 'DFDC', STYLES['DFDC'], plan_dfdc, lists=dfdc_metadata,
         qualities={'': 28}, fps=30, shapes=((1., .8), (.8, 1.)), post=('none', 'dim', 'soft', 'small', 'jpeg'),
         sizes=dict(smoke=Size(8, 96, 8, fakes=4), small=Size(100, 240, 16, fakes=4), paper=Size(1000, 480, 60, fakes=4)),
         methods=dict(
-            DF=Manipulation('deepfake', 'pose', Bottleneck(.40, .06), Paste(feather=.2, colour=.9, cast=.02)),
-            NN=Manipulation('faceswap', 'own', put=Paste(feather=.12, colour=1., light=.04, jitter=.0006, flicker=.002, grain=0)),
-            FSGAN=Manipulation('face2face', 'expression', Bottleneck(.32, .06, 2), Paste(feather=.15)),
-            StyleGAN=Manipulation('deepfake', 'pose', Bottleneck(.28, .20, nearest=True), Paste(feather=.1)))),
+            DF=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.8), Paste(feather=.2, colour=.9, cast=.02)),
+            NN=Manipulation('faceswap', 'own', put=Paste(feather=.1, colour=.7, cast=.02, light=.08)),
+            FSGAN=Manipulation('face2face', 'expression', Bottleneck(.20, .2, 1, skip=.8), Paste(feather=.15)),
+            StyleGAN=Manipulation('deepfake', 'pose', Bottleneck(.20, .20, nearest=True, skip=.7), Paste(feather=.1, grain=3)))),
     StandIn('Celeb-DF', 'Celeb-DF-v2', STYLES['Celeb-DF'], plan_celeb, lists=celeb_list,
         qualities={'': 20}, fps=30,
         sizes=dict(smoke=Size(9, 96, 8, fakes=2, extra=2), small=Size(36, 192, 16, takes=2, fakes=3, extra=6),
                    paper=Size(60, 384, 60, takes=10, fakes=9, extra=100)),
         methods=dict(
-            swap=Manipulation('deepfake', 'pose', Bottleneck(.60, .04), Paste(feather=.25, jitter=.0008, flicker=.002, grain=.35)))),
+            swap=Manipulation('deepfake', 'pose', Bottleneck(.14, .12, skip=.9), Paste(feather=.25, jitter=.0006, flicker=.001)))),
     StandIn('HFF', 'HFF', STYLES['HFF'], plan_hff, lists=hff_lists,
         qualities={'': None}, post=('none', 'soft', 'small', 'jpeg'),
         sizes=dict(smoke=Size(50, 96), small=Size(500, 128, takes=2), paper=Size(10000, 256, takes=2)),
@@ -111,27 +111,27 @@ _OTHERS = [
         sizes=dict(smoke=Size(6, 96, 4, takes=2, fakes=2), small=Size(28, 256, 8, takes=2, fakes=3),
                    paper=Size(28, 512, 60, takes=13, fakes=6)),
         methods=dict(
-            DeepFakeDetection=Manipulation('deepfake', 'pose', Bottleneck(.70, .04, 1),
-                                           Paste(feather=.22, jitter=.0008, flicker=.002, grain=.6)))),
+            DeepFakeDetection=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.9),
+                                           Paste(feather=.22, jitter=.0006, flicker=.001)))),
     StandIn('Celeb-DF-v1', 'Celeb-DF-v1', STYLES['Celeb-DF-v1'], plan_celeb, lists=celeb_list,
         qualities={'': 22}, fps=30, shapes=((.8, 1.),), post=('none', 'small', 'soft', 'upload'),
         sizes=dict(smoke=Size(9, 96, 4, fakes=2, extra=3), small=Size(36, 192, 12, takes=2, fakes=2, extra=24),
                    paper=Size(156, 384, 60, fakes=5, extra=250)),
         methods=dict(
-            swap=Manipulation('deepfake', 'pose', Bottleneck(.40, .05),
-                              Paste(feather=.18, colour=.9, cast=.02, jitter=.0015, flicker=.005, grain=.5)))),
+            swap=Manipulation('deepfake', 'pose', Bottleneck(.11, .18, skip=.8),
+                              Paste(feather=.18, colour=.9, cast=.02, jitter=.001, flicker=.002)))),
     StandIn('DFDC-P', 'dfdc_preview_set', STYLES['DFDC-P'], plan_preview, lists=preview_list,
         qualities={'': 26}, fps=30, shapes=((1., .5625), (.5625, 1.)), post=('none', 'none', 'dim', 'soft', 'jpeg'),
         sizes=dict(smoke=Size(9, 96, 4, fakes=2), small=Size(63, 256, 8, fakes=2), paper=Size(65, 480, 60, takes=17, fakes=4)),
         methods=dict(
-            method_A=Manipulation('deepfake', 'pose', Bottleneck(.50, .07), Paste(feather=.16, colour=.9, cast=.02, grain=.6)),
-            method_B=Manipulation('deepfake', 'pose', Bottleneck(.75, .05, 1), Paste(feather=.25, grain=.7)))),
+            method_A=Manipulation('deepfake', 'pose', Bottleneck(.12, .18, skip=.8), Paste(feather=.16, colour=.9, cast=.02)),
+            method_B=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.9), Paste(feather=.25)))),
     StandIn('UADFV', 'UADFV', STYLES['UADFV'], plan_uadfv,
         qualities={'': 24}, fps=30, shapes=((.6, 1.),), post=('small', 'soft', 'upload'),
         sizes=dict(smoke=Size(10, 96, 4), small=Size(49, 224, 8), paper=Size(49, 500, 60)),
         methods=dict(
-            FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.45, .055),
-                                 Paste(feather=.08, colour=.8, cast=.03, light=.03, jitter=.002, grain=.6)))),
+            FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.12, .2, skip=.75),
+                                 Paste(feather=.08, colour=.8, cast=.03, light=.05, jitter=.001)))),
     StandIn('DF-TIMIT', 'DF-TIMIT', STYLES['DF-TIMIT'], plan_timit,
         qualities={'': 3}, shapes=((.75, 1.),), post=('jpeg90', 'soft', 'small'),
         sizes=dict(smoke=Size(8, 96, 4), small=Size(32, 192, 8, takes=3), paper=Size(32, 512, 60, takes=10)),

@@ -18,8 +18,9 @@ from ..forgeries.swapping import squeezed
 from ..forgeries.upsampling import Bottleneck
 
 # %% ../../nbs/35_drawn/whole_face.ipynb #c6171f08
-GENERATORS = dict(PGGAN=Bottleneck(.80, .04, 2), StyleGAN=Bottleneck(.75, .3, 2, nearest=True), Glow=Bottleneck(.85, .04, 1),
-                  StarGAN=Bottleneck(.90, .04, 1), Face2Face=Bottleneck(.85, .03, 1)) # not stated: chosen so that no kind is trivial
+# not stated: chosen so that no kind is trivial
+GENERATORS = dict(PGGAN=Bottleneck(.16, .12, skip=.7), StyleGAN=Bottleneck(.25, .3, nearest=True, skip=.5),
+                  Glow=Bottleneck(.3, .12, 1, skip=.7), StarGAN=Bottleneck(.2, .1, skip=.8), Face2Face=Bottleneck(.3, stages=0, skip=.7))
 CHANGES = dict(PGGAN='person', StyleGAN='person', Glow='expression', StarGAN='attribute', Face2Face='expression') # what each alters
 
 # %% ../../nbs/35_drawn/whole_face.ipynb #f26851da

@@ -73,7 +73,7 @@ def random_outline(points:np.ndarray, # [68,2] landmarks of the donor, where the
 def random_put(draw:np.random.Generator)->Put:
     "Width of the edge and strength of the matching of one blend."
     # not stated: the ranges were chosen because both a hard and a hidden seam occur in forgeries
-    return Put(feather=draw.uniform(.03, .2), colour=draw.uniform(.7, 1), light=draw.uniform(0, .7), grain=0)
+    return Put(feather=draw.uniform(.03, .2), colour=draw.uniform(.7, 1), light=draw.uniform(0, .7), loose=None)
 
 # %% ../../nbs/30_forgeries/manipulations.ipynb #6c909e13
 def blend_photographs(photo:Photograph, donor:Photograph,
@@ -131,7 +131,7 @@ def partial(photo:Photograph,
     if not len(rows): return photo.pixels.copy(), np.zeros(photo.pixels.shape[:2], np.uint8)
     changed = hull(np.c_[columns, rows], new.shape)
     alpha = feather(part_of(face.landmarks, name, new.shape)*changed, feathered*face_width(face.landmarks))
-    return put(photo, at, new, alpha, Put(colour=0, light=0, grain=0))
+    return put(photo, at, new, alpha, Put(colour=0, light=0, loose=None))
 
 # %% ../../nbs/30_forgeries/manipulations.ipynb #06649a3b
 NETWORKS = 4
@@ -146,7 +146,7 @@ def upsample(photo:Photograph,
     least = min(48/max(face.pixels.shape[:2]), .9) # not stated: chosen because under 48 pixels no face is left
     how = Bottleneck(max(draw.uniform(.35, .6), least), draw.uniform(.03, .08), 1 + network%2, nearest=network >= NETWORKS//2)
     alpha = feather(region(face.landmarks, 'face', face.pixels.shape, LIFT), .35*face_width(face.landmarks))
-    return put(photo, at, squeezed(face, how, 'upsample', network), alpha, Put(colour=0, light=0, grain=0))
+    return put(photo, at, squeezed(face, how, 'upsample', network), alpha, Put(colour=0, light=0, loose=None))
 
 # %% ../../nbs/30_forgeries/manipulations.ipynb #0191ee2f
 class Forger(NamedTuple):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from ..faces.geometry import move
-from .blending import add_grain, blend as alpha_blend, statistics
+from .blending import blend as alpha_blend, equalised, statistics
 from .masks import hull
 from .pictures import Photograph, is_grey
 from .swapping import similarity
@@ -79,7 +79,7 @@ class Put:
     feather:float=.15 # width of the soft edge, as a share of the face's width
     colour:float=1.   # share of the colours matched
     light:float=.7    # share of the shading matched
-    grain:float=.15   # share of the missing detail put back as noise. not stated: chosen because more looks like sand on small faces
+    loose:float|None=.1 # how far its detail misses that of the photograph, as a logarithm; None leaves it as it is
 
 # %% ../../nbs/30_forgeries/photographs.ipynb #a1ef0fb9
 def face_width(landmarks:np.ndarray # [68,2]
@@ -107,7 +107,7 @@ def put(photo:Photograph,
     real, new, soft = out[part].astype(np.float32), forged[y:y+h, x:x+w].astype(np.float32), alpha[y:y+h, x:x+w]
     if how.colour: new = recoloured(new, real, soft, how.colour)
     if how.light: new = new + how.light*(shading(real, soft) - shading(new, soft))
-    if how.grain: new = add_grain(new, real, soft, how.grain, *keys)
+    if how.loose is not None: new = equalised(new, real, soft, how.loose, *keys)
     if is_grey(real): new = cv2.cvtColor(new.astype(np.float32), cv2.COLOR_RGB2GRAY)[..., None].repeat(3, 2)
     out[part], mask[part] = alpha_blend(out[part], new.clip(0, 255), soft), as_mask(soft)
     return out, mask

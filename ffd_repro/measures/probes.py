@@ -151,20 +151,20 @@ def packets(path)->dict: # bits of a first packet and of the others, natural log
     with need('av', extra='video').open(str(path)) as box: sizes = [p.size for p in box.demux(video=0) if p.size]
     return dict(first=np.log(sizes[0]), others=np.log(np.mean(sizes[1:] or sizes)), jump=np.log(max(sizes[1:] or sizes)))
 
-# %% ../../nbs/50_measures/probes.ipynb #e053d8f5
-def file_numbers(path:Path, frames # of a clip; uint8 [n,H,W,3]
+# %% ../../nbs/50_measures/probes.ipynb #49a95c62
+def file_numbers(frames, # of a clip; uint8 [n,H,W,3]
+                 size:int, # bytes
+                 video:Path|None=None # where the clip is a video, its file
                 )->dict: # (group, name) -> number
     "What a file says of itself and what its frames say without a face."
     frames = np.asarray(frames)
     grey = cv2.cvtColor(np.ascontiguousarray(frames[0]), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    bits = packets(path) if path.suffix in ('.mp4', '.avi') else {}
-    facts = dict(bytes=np.log(path.stat().st_size), frames=len(frames), height=frames.shape[1], width=frames.shape[2])
-    means, spreads = frames.mean((0, 1, 2)), frames.std((0, 1, 2))
-    return ({('file', k): x for k, x in facts.items()} | {('packets', k): x for k, x in bits.items()}
-            | {('blocks', '8x8'): blockiness(grey)} | {('colour', f'{k}{c}'): x for k, v in zip(('mean', 'spread'), (means, spreads))
-                                                       for c, x in zip('RGB', v)})
+    facts = dict(bytes=np.log(size), frames=len(frames), height=frames.shape[1], width=frames.shape[2])
+    found = dict(file=facts, packets=packets(video) if video else {}, blocks={'8x8': blockiness(grey)},
+                 colour=dict(enumerate([*frames.mean((0, 1, 2)), *frames.std((0, 1, 2))])))
+    return {(g, str(k)): x for g, names in found.items() for k, x in names.items()}
 
-# %% ../../nbs/50_measures/probes.ipynb #c6e94962
+# %% ../../nbs/50_measures/probes.ipynb #b83d92a3
 FOLDS = 5
 
 def people(manifest:pd.DataFrame # with target and source
@@ -192,7 +192,7 @@ def auc_of(scores, y, who, n:int=200)->dict: # auc, lo, hi
     good = (drawn[:, y == 0].sum(1) > 0)&(drawn[:, y == 1].sum(1) > 0)
     return dict(zip(('auc', 'lo', 'hi'), (float(whole), *interval(weighted_auc(y, scores, drawn[good])))))
 
-# %% ../../nbs/50_measures/probes.ipynb #5229bd7a
+# %% ../../nbs/50_measures/probes.ipynb #9e7c1425
 APART = ('spectrum',) # groups that are reported beside the others and left out of 'all'
 
 def probe(numbers:pd.DataFrame, # columns (group, name)
@@ -203,7 +203,7 @@ def probe(numbers:pd.DataFrame, # columns (group, name)
     asked = {g: numbers[[g]] for g in names} | {'all': numbers[[g for g in names if g not in APART]]}
     return pd.DataFrame({g: auc_of(unseen_scores(X, labels, who), labels, who) for g, X in asked.items()}).T
 
-# %% ../../nbs/50_measures/probes.ipynb #c973b29c
+# %% ../../nbs/50_measures/probes.ipynb #7475076b
 def store_numbers(store)->pd.DataFrame: # a row a face
     "Everything that the faces of a FaceStore say."
     return pd.concat([face_numbers(store.faces), flicker(store)], axis=1)
@@ -213,10 +213,11 @@ def probe_store(store, numbers:pd.DataFrame=None # from `store_numbers`, where t
     "The probes on the faces of a store."
     return probe(store_numbers(store) if numbers is None else numbers, store.manifest.label.to_numpy(), people(store.manifest))
 
-def cross(numbers:pd.DataFrame, manifest:pd.DataFrame, groups_:tuple=()  # as of `probe`; of the faces; names, all but APART when empty
+def cross(numbers:pd.DataFrame, # as of `probe`
+          manifest:pd.DataFrame # of the same faces
          )->pd.DataFrame: # index: trained on; columns: tested on; AUC
-    "A regression on one manipulation, tested on each: people of the other half of the folds."
-    X = numbers[[g for g in dict.fromkeys(numbers.columns.get_level_values(0)) if g in groups_ or not groups_ and g not in APART]].to_numpy()
+    "A regression on one manipulation, tested on each, with all numbers that are not APART, on people whom it was not trained on."
+    X = numbers.drop(columns=[g for g in APART if g in numbers], level=0).to_numpy()
     who, method, y = people(manifest), manifest.method.to_numpy(), manifest.label.to_numpy()
     kinds, out = sorted(set(method[y == 1])), {}
     for train in kinds:
