@@ -81,10 +81,10 @@ _MAIN = [
         qualities=dict(c23=23, c40=40),
         sizes=dict(smoke=Size(14, 104, 8), small=Size(150, 192, 16), paper=Size(1000, 384, 60)),
         methods=dict(
-            Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.14, .2, skip=.85), Paste(feather=.15, cast=.02)),
-            Face2Face=Manipulation('face2face', 'expression', Bottleneck(.28, stages=0, skip=.6), Paste(feather=.06, light=.05, grain=2)),
-            FaceSwap=Manipulation('faceswap', 'own', put=Paste(feather=.05, colour=.5, cast=.04, light=.12)),
-            NeuralTextures=Manipulation('neural_textures', 'expression', Bottleneck(.10, .5, skip=.6), Paste(feather=.07, cast=.02)))),
+            Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.14, .18, skip=.85), Paste(feather=.12, cast=.02)),
+            Face2Face=Manipulation('face2face', 'expression', Bottleneck(.55, .02, 1, skip=.8), Paste(feather=.05, light=.05, grain=6)),
+            FaceSwap=Manipulation('faceswap', 'own', put=Paste(feather=.06, colour=.4, cast=.05, light=.15)),
+            NeuralTextures=Manipulation('neural_textures', 'expression', Bottleneck(.10, .45, skip=.65), Paste(feather=.08, cast=.02)))),
     StandIn('DFDC', 'DFDC', STYLES['DFDC'], plan_dfdc, lists=dfdc_metadata,
         qualities={'': 28}, fps=30, shapes=((1., .8), (.8, 1.)), post=('none', 'dim', 'soft', 'small', 'jpeg'),
         sizes=dict(smoke=Size(8, 96, 8, fakes=4), small=Size(100, 240, 16, fakes=4), paper=Size(1000, 480, 60, fakes=4)),
@@ -98,9 +98,9 @@ _MAIN = [
         sizes=dict(smoke=Size(9, 96, 8, fakes=2, extra=2), small=Size(36, 192, 16, takes=2, fakes=3, extra=6),
                    paper=Size(60, 384, 60, takes=10, fakes=9, extra=100)),
         methods=dict(
-            swap=Manipulation('deepfake', 'pose', Bottleneck(.14, .12, skip=.9), Paste(feather=.25, jitter=.0006, flicker=.001)))),
+            swap=Manipulation('deepfake', 'pose', Bottleneck(.14, .08, skip=.9), Paste(feather=.15, jitter=.0006, flicker=.001)))),
     StandIn('HFF', 'HFF', STYLES['HFF'], plan_hff, lists=hff_lists,
-        qualities={'': None}, post=('none', 'soft', 'small', 'jpeg'),
+        qualities={'': None}, post=('none', 'soft', 'small', 'jpeg'), retouch=(-.15, .5),
         sizes=dict(smoke=Size(50, 96), small=Size(500, 128, takes=2), paper=Size(10000, 256, takes=2)),
         methods=_HFF)]
 
@@ -127,11 +127,10 @@ _OTHERS = [
             method_A=Manipulation('deepfake', 'pose', Bottleneck(.12, .18, skip=.8), Paste(feather=.16, colour=.9, cast=.02)),
             method_B=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.9), Paste(feather=.25)))),
     StandIn('UADFV', 'UADFV', STYLES['UADFV'], plan_uadfv,
-        qualities={'': 24}, fps=30, shapes=((.6, 1.),), post=('small', 'soft', 'upload'),
+        qualities={'': 24}, fps=30, shapes=((.6, 1.),), post=('small', 'soft', 'upload'), retouch=(-.15, .45),
         sizes=dict(smoke=Size(10, 96, 4), small=Size(49, 224, 8), paper=Size(49, 500, 60)),
         methods=dict(
-            FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.12, .2, skip=.75),
-                                 Paste(feather=.08, colour=.8, cast=.03, light=.05, jitter=.001)))),
+            FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.8), Paste(feather=.1, cast=.02, light=.05, jitter=.0006)))),
     StandIn('DF-TIMIT', 'DF-TIMIT', STYLES['DF-TIMIT'], plan_timit,
         qualities={'': 3}, shapes=((.75, 1.),), post=('jpeg90', 'soft', 'small'),
         sizes=dict(smoke=Size(8, 96, 4), small=Size(32, 192, 8, takes=3), paper=Size(32, 512, 60, takes=10)),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SMOOTH', 'BANDS', 'FIRST', 'LEVELS', 'MOST', 'blend', 'statistics', 'match_colour', 'relight', 'wobble', 'moved',
-           'bands', 'strengths', 'gains', 'equalised', 'Paste', 'coarse', 'tinted', 'paste']
+           'bands', 'strengths', 'gains', 'equalised', 'Paste', 'streaks', 'tinted', 'paste']
 
 # %% ../../nbs/30_forgeries/blending.ipynb #c904d5e8
 from dataclasses import dataclass
@@ -46,8 +46,11 @@ def match_colour(forged:np.ndarray, # [H,W,3] RGB
     if not w: return out
     at, soft = (slice(y, y + h), slice(x, x + w)), alpha[y:y + h, x:x + w]
     a, b = (cv2.cvtColor(np.clip(image[at], 0, 255).astype(np.float32)/255, cv2.COLOR_RGB2LAB) for image in (forged, frame))
-    (mean, deviation), (want, spread) = (statistics(cv2.GaussianBlur(lab, (0, 0), SMOOTH), soft) for lab in (a, b))
-    gain = np.clip(spread/np.maximum(deviation, 1e-3), .6, 1.6)
+    rough, real = (cv2.GaussianBlur(lab, (0, 0), SMOOTH) for lab in (a, b))
+    mean, want = statistics(rough, soft)[0], statistics(real, soft)[0]
+    mixed, inside = real + soft[..., None]*(rough - mean + want - real), (soft > 0).astype(np.float32)
+    deviation, spread = statistics(mixed, inside)[1], statistics(real, inside)[1]
+    gain = np.clip(spread/np.maximum(deviation, 1e-3), .7, 1.35)
     out[at] = cv2.cvtColor((a + share*((a - mean)*gain + want - a)).astype(np.float32), cv2.COLOR_LAB2RGB)*255
     return out
 
@@ -134,15 +137,15 @@ class Paste:
     light:float=0.    # strength of a light from another side; constant over a video
     jitter:float=.0004 # of the placing, as a share of the frame's side, anew in each frame
     flicker:float=.0005 # of the brightness, as a share, anew in each frame
-    grain:float=0.    # noise that the generator leaves, in grey levels; the same in all frames of a video: it does not move with the skin
+    grain:float=0.    # texture that is not the face's, in grey levels; the same in all frames of a video: it does not move with the skin
     loose:float=.1    # how far its detail misses that of the genuine face, as a logarithm; constant over a video
 
 # %% ../../nbs/30_forgeries/blending.ipynb #9b7d7545
 @lru_cache(maxsize=8)
-def coarse(shape:tuple, *keys # height and width; of the video
-          )->np.ndarray: # [H,W] float32, of deviation 1
-    "Noise whose grains are about two pixels wide."
-    noise = cv2.GaussianBlur(rng('grain', *keys).standard_normal(shape, dtype=np.float32), (0, 0), .9)
+def streaks(shape:tuple, *keys # height and width; of the video
+           )->np.ndarray: # [H,W] float32, of deviation 1
+    "Noise that is stretched across, as a texture over a coarse mesh."
+    noise = cv2.GaussianBlur(rng('grain', *keys).standard_normal(shape, dtype=np.float32), (0, 0), 2.5, sigmaY=.6)
     return noise/noise.std()
 
 def tinted(image:np.ndarray, # [H,W,3] float32
@@ -153,7 +156,7 @@ def tinted(image:np.ndarray, # [H,W,3] float32
     "`image` under the cast, the light, the flicker and the grain of a paste."
     video, now = rng('paste', *keys), rng('flicker', *keys, frame)
     cast, angle = 1 + how.cast*video.normal(size=3), video.uniform(0, 2*np.pi)
-    grain = how.grain*coarse(image.shape[:2], *keys)[..., None] if how.grain else 0
+    grain = how.grain*streaks(image.shape[:2], *keys)[..., None] if how.grain else 0
     return relight(image*(cast*(1 + how.flicker*now.normal())).astype(np.float32), how.light, angle) + grain
 
 # %% ../../nbs/30_forgeries/blending.ipynb #d9f0eeb2

@@ -44,7 +44,7 @@ class Bottleneck:
     "How a generator squeezes a frame."
     side:float=1. # of the small picture, as a share of the frame's side
     error:float=.1 # of the growing kernels, relative
-    stages:int=2 # doublings; 0: the small picture is looked up point by point, as a renderer does with a texture
+    stages:int=2 # doublings
     nearest:bool=False # grow by repeating pixels instead of zeros (StyleGAN's way)
     skip:float=0. # share of the detail that connections carry past the bottleneck
 
@@ -69,5 +69,4 @@ def squeeze(image:np.ndarray, # [H,W,3] uint8 or float
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     passed = how.skip*(image - cv2.resize(small, (w, h), interpolation=cv2.INTER_CUBIC)) if how.skip else 0
     for stage in range(how.stages): small = doubled(small, kernel(how.error, *keys, stage), how.nearest)
-    smooth = cv2.INTER_CUBIC if small.shape[0] <= h else cv2.INTER_AREA
-    return cv2.resize(small, (w, h), interpolation=smooth if how.stages else cv2.INTER_NEAREST) + passed
+    return cv2.resize(small, (w, h), interpolation=cv2.INTER_CUBIC if small.shape[0] <= h else cv2.INTER_AREA) + passed
