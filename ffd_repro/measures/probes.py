@@ -20,7 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from ..base.errors import BadSetting, need
 from ..base.seeds import rng
 from ..corpora.splits import groups
-from .intervals import interval, weighted_auc
+from .estimates import assembled, ends
+from .jackknife import without
 
 # %% ../../nbs/50_measures/probes.ipynb #6043d03f
 INNER, OUTER = (.29, .36), (.39, .47) # half axes of the ellipses, as shares of the side: inside the face, and around its rim
@@ -183,14 +184,13 @@ def unseen_scores(X, y, who # numbers [N,k]; labels; groups of people
     if len(set(who)) < FOLDS: raise BadSetting(f'{len(set(who))} groups of people are too few for {FOLDS} folds.', fix='take more people')
     return cross_val_predict(regression(), np.asarray(X, float), y, groups=who, cv=GroupKFold(FOLDS), method='predict_proba')[:, 1]
 
-def auc_of(scores, y, who, n:int=200)->dict: # auc, lo, hi
+def auc_of(scores, y, who)->dict: # auc, lo, hi
     "The AUC and its 95 % interval over people."
     names, at = np.unique(who, return_inverse=True)
-    drawn = rng('probes', len(names)).multinomial(len(names), [1/len(names)]*len(names), n)[:, at].astype(float)
-    y = np.asarray(y)
-    whole = weighted_auc(y, scores, np.ones((1, len(y))))[0]
-    good = (drawn[:, y == 0].sum(1) > 0)&(drawn[:, y == 1].sum(1) > 0)
-    return dict(zip(('auc', 'lo', 'hi'), (float(whole), *interval(weighted_auc(y, scores, drawn[good])))))
+    value, rest = without('AUC', y, scores, at)
+    found = {0: (value, np.where(np.isnan(rest), value, rest))} # nobody alone is a class
+    lo, hi = ends(assembled(found, tuple(f'probe/{k:06d}' for k in range(len(names))), 'probe', 'AUC'))
+    return dict(auc=float(value), lo=max(lo, 0.), hi=min(hi, 1.))
 
 # %% ../../nbs/50_measures/probes.ipynb #9e7c1425
 APART = ('spectrum',) # groups that are reported beside the others and left out of 'all'
@@ -224,6 +224,6 @@ def cross(numbers:pd.DataFrame, # as of `probe`
         scores = np.zeros(len(y))
         for rows, rest in GroupKFold(FOLDS).split(X, groups=who):
             seen = rows[(method[rows] == train)|(y[rows] == 0)]
-            scores[rest] = regression().fit(X[seen], y[seen]).decision_function(X[rest])
-        out[train] = {test: auc_of(scores[of], y[of], who[of], 2)['auc'] for test in kinds for of in [(method == test)|(y == 0)]}
+            scores[rest] = regression().fit(X[seen], y[seen]).predict_proba(X[rest])[:, 1]
+        out[train] = {test: auc_of(scores[of], y[of], who[of])['auc'] for test in kinds for of in [(method == test)|(y == 0)]}
     return pd.DataFrame(out).T
