@@ -15,7 +15,7 @@ from ..base.metrics import SOURCES, metric_of
 from ..base.registry import Registry, targets
 from .targets import RowKey, target_of
 from .terms import TIE, CellTerm, Comparison, Const, available
-from ..measures.estimates import pooled
+from ..measures.estimates import pooled, tested
 from ..measures.orders import bound, chance, estimates_of, exact, value_of
 
 # %% ../../nbs/85_claims/relations.ipynb #0b82447c
@@ -65,7 +65,7 @@ def measured(c:Comparison, effect, pool:dict)->dict: # fields of `Outcome`
     leaves = estimates_of(effect)
     return dict(status=decide(c.sign, lo, hi, exact(effect)), effect=value, lo=lo, hi=hi, within=near, decides=1.43*(value - lo),
         # (1.96 + .84)/1.96
-        odds=(chance(effect, True, pool), chance(effect, False, pool)), people=min((len(e.people) for e in leaves), default=0),
+        odds=(chance(effect, True, pool), chance(effect, False, pool)), people=min(map(tested, leaves), default=0),
         seeds=min((len(p.seeds) for e in leaves for t, p in e.parts.items() if t), default=0))
 
 def judge_one(c:Comparison, look, # row key -> number, `Estimate` or None
