@@ -15,7 +15,7 @@ from ..base.errors import BadSetting
 from .names import display, display_view
 from .targets import RowKey
 from ..measures.estimates import Estimate
-from ..measures.orders import highest, least, ranked, reach, size
+from ..measures.orders import highest, least, nth_largest, size, widest
 
 # %% ../../nbs/85_claims/terms.ipynb #36f0aa8e
 class Term:
@@ -100,7 +100,7 @@ def worst_of(terms, available=False): return many('least of', least, terms, avai
 def mean(terms, available=False): return many('mean of', average_of, terms, available)
 
 # %% ../../nbs/85_claims/terms.ipynb #57275fac
-def span(terms): return many('range of', reach, terms, False)
+def span(terms): return many('range of', widest, terms, False)
 
 @dataclass(frozen=True)
 class First(Many):
@@ -154,7 +154,7 @@ class Most(Term):
 
     def value(self, look):
         known = [e for c in self.comparisons if (e := c.effect(look)) is not None]
-        return ranked(len(known)//2 + 1, known) if 2*len(known) >= len(self.comparisons) else None
+        return nth_largest(len(known)//2 + 1, known) if 2*len(known) >= len(self.comparisons) else None
 
     def cells(self): return tuple(k for c in self.comparisons for k in c.cells())
     def show(self, data=''): return f'most of {len(self.comparisons)}, as {self.comparisons[0].show(data)}'
