@@ -18,7 +18,6 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from ..base.errors import BadSetting, need
-from ..base.seeds import rng
 from ..corpora.splits import groups
 from .estimates import assembled, ends
 from .jackknife import without
