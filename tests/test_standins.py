@@ -23,7 +23,7 @@ from ffd_repro.faces.extraction import extract
 from ffd_repro.faces.geometry import Box, crop, square
 from ffd_repro.faces.loading import FaceStore
 from ffd_repro.faces.sampling import Sampling
-from ffd_repro.measures.probes import as_table, cross, file_numbers, probe, probe_store, store_numbers
+from ffd_repro.measures.probes import as_table, cross_probe, file_numbers, probe, probe_store, store_numbers
 
 SIZES = {'FF++': Size(40, 128, 6), 'DFDC': Size(40, 120, 6, fakes=4), 'Celeb-DF': Size(24, 128, 8, fakes=3), 'HFF': Size(160, 96),
          'DFD': Size(28, 112, 3, takes=2, fakes=1), 'Celeb-DF-v1': Size(36, 112, 3, fakes=2), 'DFDC-P': Size(36, 112, 3, fakes=2),
@@ -91,7 +91,7 @@ def test_meters_tell_nothing(trees, name, quality):
     store, numbers = measured(name, trees[name], quality)
     assert above(probe_store(store, numbers), all=ALL, spectrum=.75) == {}
     if name != 'FF++': return
-    other = cross(numbers, store.manifest).to_numpy()
+    other = cross_probe(numbers, store.manifest).to_numpy()
     assert other[~np.eye(len(other), dtype=bool)].max() <= ALL
 
 def small_net(width=16):

@@ -24,7 +24,7 @@ from .people import sample_identity
 from .plans import STAND_INS, StandIn
 from .reenactment import face2face, neural_textures
 from .rendering import render
-from .scenes import Scene, apply_camera, finish, retouched, sample_scene
+from .scenes import Scene, apply_camera, retouched, retouching, sample_scene
 from .trees import Clip, Fake, Size
 from .whole_face import edited, synthesise
 from ..faces.geometry import Box, crop, square
@@ -56,7 +56,7 @@ def film(name:str, # of the corpus
     person = sample_identity(SEED, name, who.person, style=style)
     if edit == 'colours': person = edited(person, SEED, name, where.person, where.take)
     if edit == 'hair': person = replace(person, hair=sample_identity(SEED, name, where.person, style=style).hair)
-    scene, filter = scene_of(name, where), finish(STAND_INS[name].retouch, size.frames, SEED, name, where.person, where.take)
+    scene, filter = scene_of(name, where), retouching(STAND_INS[name].retouch, size.frames, SEED, name, where.person, where.take)
     poses, moods = (track(SEED, name, clip.person, clip.take, n=size.frames, fps=fps, style=style) for clip in (where, mood))
     frames = (render(person, with_expression(p, m), scene, size.side, t, camera=False) for t, (p, m) in enumerate(zip(poses, moods)))
     return tuple(replace(f, pixels=retouched(f.pixels, f.masks['face'], *now)) for f, *now in zip(frames, *filter))

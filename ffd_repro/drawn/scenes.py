@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WALLS', 'TREMBLE', 'Scene', 'palette', 'unit_vector', 'sample_scene', 'fractal', 'tint', 'normals', 'shade',
-           'sparkle', 'shelf', 'discs', 'panels', 'background', 'tone_curve', 'sensor_noise', 'apply_camera', 'finish',
-           'retouched']
+           'sparkle', 'shelf', 'discs', 'panels', 'background', 'tone_curve', 'sensor_noise', 'apply_camera',
+           'retouching', 'retouched']
 
 # %% ../../nbs/35_drawn/scenes.ipynb #b329b5cf
 from dataclasses import dataclass
@@ -151,9 +151,9 @@ def apply_camera(pixels:np.ndarray, # uint8 [S,S,3]
 # %% ../../nbs/35_drawn/scenes.ipynb #d7885461
 TREMBLE = .003, .1 # of brightness and of gains, at the middle; not stated: chosen because forged faces tremble about as much
 
-def finish(retouch:tuple, # mean and spread over clips of the logarithm by which the finest detail is raised
-           frames:int, *keys # of the clip
-          )->tuple[np.ndarray, np.ndarray]: # [frames,BANDS] gains, [frames] brightness
+def retouching(retouch:tuple, # mean and spread over clips of the logarithm by which the finest detail is raised
+               frames:int, *keys # of the clip
+              )->tuple[np.ndarray, np.ndarray]: # [frames,BANDS] gains, [frames] brightness
     "How the face of a clip is retouched: gains of its detail, the finest band first, and its brightness, in every frame."
     (mean, spread), draw = retouch, rng('retouch', *keys)
     gains = draw.normal(mean, spread)*.75**np.arange(BANDS) + spread/4*draw.normal(size=BANDS)
