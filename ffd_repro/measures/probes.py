@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['INNER', 'OUTER', 'FACE', 'BANDS', 'FOLDS', 'APART', 'region_weights', 'in_regions', 'regions_of', 'halved',
-           'sharpness', 'spread', 'haar', 'noise', 'spectrum', 'one_face', 'face_numbers', 'as_table', 'changes',
+           'sharpness', 'log_variance', 'haar', 'noise', 'spectrum', 'one_face', 'face_numbers', 'as_table', 'changes',
            'flicker', 'blockiness', 'packets', 'file_numbers', 'people', 'regression', 'unseen_scores', 'auc_of',
            'probe', 'store_numbers', 'probe_store', 'cross_probe']
 
@@ -59,10 +59,10 @@ def sharpness(grey:np.ndarray # float32 [S,S]
     "Laplacian at three scales, gradient, and share of high frequencies."
     out = {f'laplacian {2**k}': in_regions(cv2.Laplacian(halved(grey, k), cv2.CV_32F)**2) for k in range(3)}
     out['gradient'] = in_regions(cv2.Sobel(grey, cv2.CV_32F, 1, 0)**2 + cv2.Sobel(grey, cv2.CV_32F, 0, 1)**2)
-    out['high share'] = in_regions((grey - cv2.GaussianBlur(grey, (0, 0), 1))**2) - spread(grey)
+    out['high share'] = in_regions((grey - cv2.GaussianBlur(grey, (0, 0), 1))**2) - log_variance(grey)
     return out
 
-def spread(grey:np.ndarray)->np.ndarray: # [3]
+def log_variance(grey:np.ndarray)->np.ndarray: # [3]
     "Log variance in the face, and relative to rim and around."
     w, x = regions_of(len(grey)), grey.ravel()
     face, rim, around = np.log(np.maximum(w@x**2 - (w@x)**2, 0) + 1e-2)
@@ -101,7 +101,7 @@ def one_face(face:np.ndarray # uint8 [S,S,3]
     "Everything that is measured of one face."
     half = face[:len(face)//4*4, :len(face)//4*4].astype(np.float32)
     grey = cv2.cvtColor(half, cv2.COLOR_RGB2GRAY)
-    groups_ = dict(sharpness=sharpness(grey), contrast=dict(grey=spread(grey), colour=spread(half[..., 0] - half[..., 2])),
+    groups_ = dict(sharpness=sharpness(grey), contrast=dict(grey=log_variance(grey), colour=log_variance(half[..., 0] - half[..., 2])),
                    noise=dict(grey=noise(grey), red=noise(half[..., 0] - half[..., 1]), blue=noise(half[..., 2] - half[..., 1])))
     out = {(g, f'{k} {at}'): x for g, names in groups_.items() for k, values in names.items() for at, x in zip(FACE, values)}
     return out | {('spectrum', str(k)): x for k, x in enumerate(spectrum(grey))}

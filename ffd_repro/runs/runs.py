@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['record_path', 'predictions_path', 'work_folder', 'weights_path', 'read_record', 'note_measured', 'read_predictions',
            'status', 'is_trained', 'is_scored', 'saw_these', 'missing', 'device', 'fresh_net', 'fit', 'trained',
-           'make_record', 'fitted', 'scores_of', 'execute', 'told', 'ffd_train']
+           'make_record', 'fitted', 'scores_of', 'execute', 'test_lines', 'ffd_train']
 
 # %% ../../nbs/80_runs/runs.ipynb #4e6edb81
 import dataclasses
@@ -161,7 +161,7 @@ def execute(spec:RunSpec, progress:bool=True)->dict: # the record
         return record
 
 # %% ../../nbs/80_runs/runs.ipynb #3b644eb6
-def told(spec:RunSpec)->list[str]: # a line a test
+def test_lines(spec:RunSpec)->list[str]: # a line a test
     "The AUC of every test of a run, as it prints when it is done."
     found = score_table(read_predictions(spec), 'video', ('AUC',))
     return [f'{t.test}: AUC {100*t.value:.1f} on {t.n} videos' if t.status == 'ok' else f'{t.test}: {t.status}' for t in found.itertuples()]
@@ -188,4 +188,4 @@ def ffd_train(method:Param('detector, see ffd_list', str),
         done = [(s, execute(s)['status']) for s in specs]
     except FFDError as e: raise SystemExit(str(e)) from None
     for usual, here, why in departures(specs[0].protocol): print(f'not as usual: {here} instead of {usual} ({why})')
-    for s, state in done: print(f'{state}: {shown(record_path(s))}', *told(s), sep='\n  ')
+    for s, state in done: print(f'{state}: {shown(record_path(s))}', *test_lines(s), sep='\n  ')
