@@ -76,7 +76,7 @@ _WILD = dict(
 # %% ../../nbs/35_drawn/plans.ipynb #d6a617e0
 _HFF = {name: Manipulation('synthesise', CHANGES[name], how, Paste(colour=.8)) for name, how in GENERATORS.items()}
 _MAIN = [
-    # in smoke at 96 pixels c40 turns one forged mouth back into its original, byte for byte; at 104 none
+    # in smoke c40 may turn a forged mouth back into its original, byte for byte
     StandIn('FF++', 'FaceForensics++', STYLES['FF++'], plan_ff, lists=ff_lists,
         qualities=dict(c23=23, c40=40),
         sizes=dict(smoke=Size(14, 104, 8), small=Size(150, 192, 16), paper=Size(1000, 384, 60)),

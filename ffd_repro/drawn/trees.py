@@ -27,6 +27,7 @@ class Size:
     fakes:int=1     # forgeries of a clip (FF++ and DF-TIMIT: every method, whatever stands here)
     extra:int=0     # people without forgeries (Celeb-DF's YouTube-real)
     held:tuple=(.14, .14) # shares of the people for validation and test, where the lists of a corpus say it (FF++)
+    def __post_init__(self): object.__setattr__(self, 'held', tuple(self.held)) # JSON gives a list
 
 # %% ../../nbs/35_drawn/trees.ipynb #7095ceb8
 @dataclass(frozen=True)

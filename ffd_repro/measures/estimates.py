@@ -164,6 +164,7 @@ def score_estimate(by_seed:dict, # training seed -> predictions of one test set
                    metric:str, # a key of `SCORERS`
                    level:str='video', # 'frame' or 'video'
                    training:str='net', # name of the training; equal names are the same nets
+                   even:bool=False, # both classes count alike
                    who=person_of # video -> name of the person
                   )->Estimate:
     "A score as the mean over seeds; raises `BadSetting` for no predictions, several test sets, or seeds with different videos."
@@ -177,7 +178,7 @@ def score_estimate(by_seed:dict, # training seed -> predictions of one test set
     person, found = {v: who(v) for v in next(iter(seen))}, {}
     for seed in sorted(by_seed):
         units = lookup('level', level, LEVELS)(by_seed[seed])
-        found[seed] = without(metric, units.label, units.score, units.video.map(person))
+        found[seed] = without(metric, units.label, units.score, units.video.map(person), even)
     return assembled(found, tuple(sorted(set(person.values()))), training, f'{metric} {min(tests)}')
 
 # %% ../../nbs/50_measures/estimates.ipynb #197c9c35

@@ -8,7 +8,7 @@ __all__ = ['COUNTED', 'below', 'auc_without', 'counted_without', 'without']
 # %% ../../nbs/50_measures/jackknife.ipynb #7d398571
 import numpy as np
 from ..base.errors import lookup
-from .scores import SCORERS, Undefined, checked, needs_classes, score
+from .scores import SCORERS, Undefined, checked, even_weights, needs_classes, score
 
 # %% ../../nbs/50_measures/jackknife.ipynb #ac8e3354
 def below(real, fake)->np.ndarray: # of ranks
@@ -35,27 +35,29 @@ COUNTED = dict( # metric -> (above, below) the line, of hits, misses, false alar
     ACC=lambda h, m, f, r: (h + r, h + m + f + r), precision=lambda h, m, f, r: (h, h + f),
     recall=lambda h, m, f, r: (h, h + m), F1=lambda h, m, f, r: (2*h, 2*h + m + f))
 
-def counted_without(metric:str, labels, scores, at, n)->tuple: # value, [n]
-    "The same for a ratio of counts."
+def counted_without(metric:str, labels, scores, at, n, even:bool=False)->tuple: # value, [n]
+    "The same for a ratio of counts, or of shares of each class where both count alike."
     called = scores >= .5
     cells = [np.bincount(at[(labels == l) & (called == c)], minlength=n) for l, c in ((1, True), (1, False), (0, True), (0, False))]
-    ratio = lambda of: np.divide(*COUNTED[metric](*of))
+    shares = lambda h, m, f, r: (h/(h + m), m/(h + m), f/(f + r), r/(f + r)) if even else (h, m, f, r)
+    ratio = lambda of: np.divide(*COUNTED[metric](*shares(*of)))
     with np.errstate(invalid='ignore', divide='ignore'): return ratio([c.sum() for c in cells]), ratio([c.sum() - c for c in cells])
 
 # %% ../../nbs/50_measures/jackknife.ipynb #2039775b
 def without(metric:str, # a key of `SCORERS`
             labels, scores,
-            people # [faces]
+            people, # [faces]
+            even:bool=False # both classes count alike
            )->tuple: # value, [P] in the order of their names
     "A score, and the score without each person; NaN where it is not defined. Raises `Undefined` where the whole is not."
     lookup('score', metric, SCORERS)
     labels, scores = checked(labels, scores)
     names, at = np.unique(people, return_inverse=True)
     if metric == 'AUC': return auc_without(labels, scores, at, len(names))
-    value = score(metric, labels, scores)
-    if metric in COUNTED: return counted_without(metric, labels, scores, at, len(names))
-    return value, np.array([_rest(metric, labels[at != p], scores[at != p]) for p in range(len(names))])
+    value = score(metric, labels, scores, even_weights(labels) if even else None)
+    if metric in COUNTED: return counted_without(metric, labels, scores, at, len(names), even)
+    return value, np.array([_rest(metric, labels[at != p], scores[at != p], even) for p in range(len(names))])
 
-def _rest(metric, labels, scores):
-    try: return score(metric, labels, scores)
+def _rest(metric, labels, scores, even):
+    try: return score(metric, labels, scores, even_weights(labels) if even else None)
     except Undefined: return np.nan

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SCORERS', 'LEVELS', 'Undefined', 'checked', 'needs_classes', 'accuracy', 'auc', 'eer', 'average_precision',
-           'precision', 'recall', 'f1', 'score', 'check_predictions', 'video_scores', 'try_score', 'score_table']
+           'precision', 'recall', 'f1', 'score', 'check_predictions', 'video_scores', 'even_weights', 'try_score',
+           'score_table']
 
 # %% ../../nbs/50_measures/scores.ipynb #305d2a57
 import numpy as np
@@ -121,21 +122,29 @@ def video_scores(predictions:pd.DataFrame # of frames, with `PREDICTIONS`
     by = check_predictions(predictions).groupby(['test', 'video'], sort=True)
     return by.agg(label=('label', 'first'), score=('score', 'mean'), frames=('frame', 'size')).reset_index()
 
+# %% ../../nbs/50_measures/scores.ipynb #f1c90e12
+def even_weights(labels)->np.ndarray: # of each face or video
+    "Weights under which reals and fakes count alike; ones where a class is absent."
+    n = np.bincount(np.asarray(labels, int), minlength=2)
+    return len(labels)/2/n[np.asarray(labels, int)] if n.all() else np.ones(len(labels))
+
 # %% ../../nbs/50_measures/scores.ipynb #873c34b0
 LEVELS = dict(frame=check_predictions, video=video_scores)
 
-def try_score(metric:str, labels, scores)->tuple[float,str]: # value, status
+def try_score(metric:str, labels, scores, weights=None)->tuple[float,str]: # value, status
     "The value with the status 'ok', or NaN with the reason why it is not defined."
-    try: return score(metric, labels, scores), 'ok'
+    try: return score(metric, labels, scores, weights), 'ok'
     except Undefined as e: return float('nan'), e.what
 
 # %% ../../nbs/50_measures/scores.ipynb #cfdd8a80
 def score_table(predictions:pd.DataFrame, # of frames, with `PREDICTIONS`
                 level:str='video', # 'frame' or 'video'
-                metrics=tuple(SCORERS) # which scores
+                metrics=tuple(SCORERS), # which scores
+                even:bool=False # both classes count alike, however many they are
                )->pd.DataFrame: # test, level, metric, value, n, status
     "One row per test set and metric; `n` counts the frames or videos."
     units = lookup('level', level, LEVELS)(predictions)
-    rows = [(test, level, m, *try_score(m, u.label, u.score), len(u)) for test, u in units.groupby('test', sort=True) for m in metrics]
+    rows = [(test, level, m, *try_score(m, u.label, u.score, even_weights(u.label) if even else None), len(u))
+            for test, u in units.groupby('test', sort=True) for m in metrics]
     return pd.DataFrame(rows, columns=['test', 'level', 'metric', 'value', 'status', 'n'])[['test', 'level', 'metric', 'value', 'n',
         'status']]

@@ -61,7 +61,7 @@ def part_rows(manifest:pd.DataFrame, # of a face store
     "The rows of `manifest` that belong to a part of a view; raises `BadSetting` when there is none."
     rows = np.flatnonzero(in_view(manifest, view) & (part == 'all' or (parts_of(manifest, protocol) == part).to_numpy()))
     even = balanced(manifest.label.to_numpy()[rows], str(view), part)
-    if protocol.balance == 'equal' or len(even) == 0: rows = rows[even]
+    if protocol.balance == 'equal' and part in ('train', 'val') or len(even) == 0: rows = rows[even]
     if len(rows) == 0:
         raise BadSetting(f'The part {part!r} of {view} holds no face of one of the classes.',
                          fix='check the splits and the manipulations of the corpus')

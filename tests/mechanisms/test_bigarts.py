@@ -64,7 +64,7 @@ def seams(blends, epoch):
         draw = rng('edge', blends.seed, epoch, i)
         x[i], alpha = blend_crops(store.faces[made.target], points[made.target], store.faces[made.source], points[made.source], blends.seed,
                                   epoch, i,
-                            how=Put(feather=draw.uniform(.03, .05), colour=0, light=0, grain=0))
+                            how=Put(feather=draw.uniform(.03, .05), colour=0, light=0, loose=None))
         both_masks(alpha >= .5, masks[i])
     masks[:, 0] = 0
     return x, masks
