@@ -81,7 +81,8 @@ def section(title:str, df:pd.DataFrame, empty:str)->str:
 # %% ../../nbs/95_pages/ledger.ipynb #ec6cec9c
 def verdict_shown(r)->str: # a row of the claims
     "A verdict with its scope, and with a mark where it rests on numbers that other code made."
-    return r.verdict + (f' ({r.scope})' if r.scope and r.verdict != 'not run' else '') + (', on former faces or by former code' if r.stale else '')
+    former = ', on former faces or by former code' if r.stale else ''
+    return r.verdict + (f' ({r.scope})' if r.scope and r.verdict != 'not run' else '') + former
 
 def claims_shown(claims:pd.DataFrame)->pd.DataFrame:
     "The claims as a table for readers."
