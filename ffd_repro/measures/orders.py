@@ -38,11 +38,11 @@ def nth_largest(m:int, members): # a number where all are numbers, the member wh
     return members[0] if len(members) == 1 else Rank(m, members)
 
 def highest(members): return nth_largest(1, members)
-def least(members): return nth_largest(len(tuple(members)), members)
+def least(members): return nth_largest(len(members := tuple(members)), members)
 def size(x): return abs(x) if exact(x) else Rank(1, (x, -1*x))
-def widest(members): # a number, or a `Rank`
+def widest(members): # a number, or a `Rank`; None for fewer than two
     "The largest difference between any two."
-    return highest([a - b for i, a in enumerate(members) for j, b in enumerate(members) if i != j])
+    return None if len(members) < 2 else highest([a - b for i, a in enumerate(members) for j, b in enumerate(members) if i != j])
 
 # %% ../../nbs/50_measures/orders.ipynb #2eaac281
 def chance(x, above:bool=True, pool=None)->float:

@@ -136,8 +136,8 @@ def outdated(profile:str)->list[str]: # names of files
 def ffd_report(profile:Param('whose results: smoke, small or paper', str)='small',
                check:Param('change nothing; fail when a derived file differs', store_true)=False):
     "Derive the comparison, the claims, the report and the README's tables from the results."
-    load('systems', 'baselines', 'claims')
     try:
+        load('systems', 'baselines', 'claims')
         if check and (old := outdated(profile)):
             raise FFDError('Derived files differ from what the results give.', ', '.join(old), 'ffd_report')
         if check: return print('Everything is what the results give.')
