@@ -19,7 +19,7 @@ class Profile:
     tiny:bool         # narrow flavours of the detectors
     committed:bool    # results go to results/
     bootstrap:int     # replicates of an interval
-    faces:int=0       # of a training epoch, at least: a smaller part is gone through several times
+    faces:int=0       # of a training epoch, where it is not the whole part: other ones each time, or all several times
     sides:dict=field(default_factory=dict, hash=False) # printed side of an input in pixels -> side here; empty: as printed
 
     def scaled(self, side:int)->int: # both in pixels; 0 is the profile's own side
@@ -32,7 +32,7 @@ class Profile:
 
 PROFILES = {p.name: p for p in [
     Profile('smoke', side=32,  seeds=(7,),      tiny=True,  committed=False, bootstrap=50,   sides={256: 34, 299: 40, 398: 53, 448: 60}),
-    Profile('small', side=64,  seeds=(7, 8, 9), tiny=False, committed=True,  bootstrap=400,  faces=800,
+    Profile('small', side=64,  seeds=(7, 8, 9), tiny=False, committed=True,  bootstrap=400,  faces=1600,
             sides={256: 39, 299: 46, 398: 61, 448: 69}),
     Profile('paper', side=256, seeds=(7,),      tiny=False, committed=True,  bootstrap=1000)]}
 

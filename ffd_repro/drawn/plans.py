@@ -79,7 +79,7 @@ _MAIN = [
     # in smoke c40 may turn a forged mouth back into its original, byte for byte
     StandIn('FF++', 'FaceForensics++', STYLES['FF++'], plan_ff, lists=ff_lists,
         qualities=dict(c23=23, c40=40),
-        sizes=dict(smoke=Size(14, 104, 8), small=Size(150, 192, 16), paper=Size(1000, 384, 60)),
+        sizes=dict(smoke=Size(14, 104, 8), small=Size(1000, 192, 12, held=(.1, .3)), paper=Size(1000, 384, 60)),
         methods=dict(
             Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.14, .16, skip=.85), Paste(feather=.12, cast=.02)),
             Face2Face=Manipulation('face2face', 'expression', Bottleneck(.55, .02, 1, skip=.8), Paste(feather=.05, light=.05, grain=5)),
@@ -87,7 +87,7 @@ _MAIN = [
             NeuralTextures=Manipulation('neural_textures', 'expression', Bottleneck(.10, .4, skip=.7), Paste(feather=.08, cast=.02)))),
     StandIn('DFDC', 'DFDC', STYLES['DFDC'], plan_dfdc, lists=dfdc_metadata,
         qualities={'': 28}, fps=30, shapes=((1., .8), (.8, 1.)), post=('none', 'dim', 'soft', 'small', 'jpeg'),
-        sizes=dict(smoke=Size(8, 96, 8, fakes=4), small=Size(100, 240, 16, fakes=4), paper=Size(1000, 480, 60, fakes=4)),
+        sizes=dict(smoke=Size(8, 96, 8, fakes=4), small=Size(1000, 240, 8, fakes=2), paper=Size(1000, 480, 60, fakes=4)),
         methods=dict(
             DF=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.8), Paste(feather=.2, colour=.9, cast=.02)),
             NN=Manipulation('faceswap', 'own', put=Paste(feather=.1, colour=.7, cast=.02, light=.08)),
@@ -95,49 +95,49 @@ _MAIN = [
             StyleGAN=Manipulation('deepfake', 'pose', Bottleneck(.20, .20, nearest=True, skip=.7), Paste(feather=.1, grain=3)))),
     StandIn('Celeb-DF', 'Celeb-DF-v2', STYLES['Celeb-DF'], plan_celeb, lists=celeb_list,
         qualities={'': 20}, fps=30,
-        sizes=dict(smoke=Size(9, 96, 8, fakes=2, extra=2), small=Size(36, 192, 16, takes=2, fakes=3, extra=6),
+        sizes=dict(smoke=Size(9, 96, 8, fakes=2, extra=2), small=Size(600, 192, 12, fakes=2, extra=30),
                    paper=Size(60, 384, 60, takes=10, fakes=9, extra=100)),
         methods=dict(
             swap=Manipulation('deepfake', 'pose', Bottleneck(.14, .08, skip=.9), Paste(feather=.15, jitter=.0006, flicker=.001)))),
     StandIn('HFF', 'HFF', STYLES['HFF'], plan_hff, lists=hff_lists,
         qualities={'': None}, post=('none', 'soft', 'small', 'jpeg'), retouch=(-.15, .5),
-        sizes=dict(smoke=Size(50, 96), small=Size(500, 128, takes=2), paper=Size(10000, 256, takes=2)),
+        sizes=dict(smoke=Size(50, 96), small=Size(1000, 128), paper=Size(10000, 256, takes=2)),
         methods=_HFF)]
 
 # %% ../../nbs/35_drawn/plans.ipynb #fdf741d0
 _OTHERS = [
     StandIn('DFD', 'DeepFakeDetection', STYLES['DFD'], plan_dfd,
         qualities=dict(c23=23, c40=40), fps=24, shapes=((.5625, 1.),), post=('none', 'soft'),
-        sizes=dict(smoke=Size(6, 96, 4, takes=2, fakes=2), small=Size(28, 256, 8, takes=2, fakes=3),
+        sizes=dict(smoke=Size(6, 96, 4, takes=2, fakes=2), small=Size(200, 256, 8),
                    paper=Size(28, 512, 60, takes=13, fakes=6)),
         methods=dict(
             DeepFakeDetection=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.9),
                                            Paste(feather=.22, jitter=.0006, flicker=.001)))),
     StandIn('Celeb-DF-v1', 'Celeb-DF-v1', STYLES['Celeb-DF-v1'], plan_celeb, lists=celeb_list,
         qualities={'': 22}, fps=30, shapes=((.8, 1.),), post=('none', 'small', 'soft', 'upload'),
-        sizes=dict(smoke=Size(9, 96, 4, fakes=2, extra=3), small=Size(36, 192, 12, takes=2, fakes=2, extra=24),
+        sizes=dict(smoke=Size(9, 96, 4, fakes=2, extra=3), small=Size(600, 192, 8, extra=60),
                    paper=Size(156, 384, 60, fakes=5, extra=250)),
         methods=dict(
             swap=Manipulation('deepfake', 'pose', Bottleneck(.11, .18, skip=.8),
                               Paste(feather=.18, colour=.9, cast=.02, jitter=.001, flicker=.002)))),
     StandIn('DFDC-P', 'dfdc_preview_set', STYLES['DFDC-P'], plan_preview, lists=preview_list,
         qualities={'': 26}, fps=30, shapes=((1., .5625), (.5625, 1.)), post=('none', 'none', 'dim', 'soft', 'jpeg'),
-        sizes=dict(smoke=Size(9, 96, 4, fakes=2), small=Size(63, 256, 8, fakes=2), paper=Size(65, 480, 60, takes=17, fakes=4)),
+        sizes=dict(smoke=Size(9, 96, 4, fakes=2), small=Size(600, 256, 8), paper=Size(65, 480, 60, takes=17, fakes=4)),
         methods=dict(
             method_A=Manipulation('deepfake', 'pose', Bottleneck(.12, .18, skip=.8), Paste(feather=.16, colour=.9, cast=.02)),
             method_B=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.9), Paste(feather=.25)))),
     StandIn('UADFV', 'UADFV', STYLES['UADFV'], plan_uadfv,
         qualities={'': 24}, fps=30, shapes=((.6, 1.),), post=('small', 'soft', 'upload'), retouch=(-.15, .45),
-        sizes=dict(smoke=Size(10, 96, 4), small=Size(49, 224, 8), paper=Size(49, 500, 60)),
+        sizes=dict(smoke=Size(10, 96, 4), small=Size(200, 224, 8), paper=Size(49, 500, 60)),
         methods=dict(
             FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.8), Paste(feather=.1, cast=.02, light=.05, jitter=.0006)))),
     StandIn('DF-TIMIT', 'DF-TIMIT', STYLES['DF-TIMIT'], plan_timit,
         qualities={'': 3}, shapes=((.75, 1.),), post=('jpeg90', 'soft', 'small'),
-        sizes=dict(smoke=Size(8, 96, 4), small=Size(32, 192, 8, takes=3), paper=Size(32, 512, 60, takes=10)),
+        sizes=dict(smoke=Size(8, 96, 4), small=Size(200, 192, 8), paper=Size(32, 512, 60, takes=10)),
         methods=_TIMIT),
     StandIn('WildDeepfake', 'deepfake_in_the_wild', STYLES['WildDeepfake'], plan_wild,
         qualities={'': 30}, post=('none', 'upload', 'sharp', 'soft', 'bright', 'dim'), crop=1.3,
-        sizes=dict(smoke=Size(10, 96, 4), small=Size(100, 192, 8), paper=Size(700, 384, 30, takes=5)),
+        sizes=dict(smoke=Size(10, 96, 4), small=Size(1000, 192, 8), paper=Size(700, 384, 30, takes=5)),
         methods=_WILD)]
 
 # %% ../../nbs/35_drawn/plans.ipynb #7b9e035a

@@ -89,7 +89,7 @@ def plan_dfdc(size:Size, methods)->list[list]: # jobs: an original and its forge
         clips = [Clip(f'dfdc_train_part_{part}/{ten_letters(part, i)}', f'{part}-{i}') for i in range(people)]
         for i, target in enumerate(clips):
             others = clips[i + 1:] + clips[:i]
-            jobs.append([target] + [Fake(f'dfdc_train_part_{part}/{ten_letters(part, i, k)}', methods[k%len(methods)], target,
+            jobs.append([target] + [Fake(f'dfdc_train_part_{part}/{ten_letters(part, i, k)}', methods[(i + k)%len(methods)], target,
                                          others[k%len(others)])
                                     for k in range(size.fakes)])
     return jobs

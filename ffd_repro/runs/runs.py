@@ -97,7 +97,7 @@ def fit(spec:RunSpec, progress:bool=True):
     kept = None if spec.profile.tiny else home # a training of a second begins again
     learnt = faces(asked, 'train', augment=spec.recipe.augment, balanced=bool(spec.recipe.balanced), learn=True)
     history = train(model, learnt, faces(asked, 'val'), spec.recipe, seed=spec.seed, folder=kept, device=device(), checkpoint_every=200,
-                    progress=progress, run=spec.id)
+                    progress=progress, run=spec.id, most=spec.profile.faces)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
     for checkpoint in home.glob('*.pt'): checkpoint.unlink()
     return model, history

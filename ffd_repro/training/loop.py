@@ -110,14 +110,14 @@ def close_epoch(t:Training, faces):
     keep(t)
 
 # %% ../../nbs/60_training/loop.ipynb #e460053f
-def begin_training(model, train_faces, val_faces, recipe:Recipe, seed:int, folder, device, run)->Training:
+def begin_training(model, train_faces, val_faces, recipe:Recipe, seed:int, folder, device, run, most:int=0)->Training:
     "A training at its first step, or where its last checkpoint left it."
     lesson(model, recipe.loss)
     model.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
     faces = {role: f'{len(f)} faces, labels {digest(labels_of(f).astype(np.int8).tobytes())}'
              for role, f in (('train', train_faces), ('val', val_faces))}
     asked = facts_asked(model, recipe, seed=seed, run=run, **faces)
-    size = -(-len(train_faces)//recipe.batch)
+    size = -(-min(len(train_faces), most or len(train_faces))//recipe.batch)
     t = Training(model, optimizer_for(model, recipe), recipe, seed, min(size, recipe.steps or size), folder, asked)
     seed_everything(seed)
     kept = load_checkpoint(folder, asked) if folder is not None else None
@@ -133,12 +133,13 @@ def train(model:torch.nn.Module, # forward(images) gives a Prediction
           device:str='cpu',
           checkpoint_every:int=50, # steps
           progress:bool=True, # a bar with loss and validation AUC
-          run:str=None # id of the run, part of the checkpoint's identity
+          run:str=None, # id of the run, part of the checkpoint's identity
+          most:int=0 # faces of an epoch, other ones in each; 0: all
          )->History:
     "Train; leaves the weights of the best validation AUC in `model`. Raises `Diverged`, `BadSetting`, `BadFile`, `DiskFull`."
     check_faces(train_faces, 'training')
     check_faces(val_faces, 'validation')
-    t = begin_training(model, train_faces, val_faces, recipe, seed, folder, device, run)
+    t = begin_training(model, train_faces, val_faces, recipe, seed, folder, device, run, most)
     with tqdm(total=recipe.epochs*t.size, initial=len(t.history.steps), unit='step', disable=not progress) as bar:
         def tell(loss):
             bar.set_postfix(loss=f'{loss:.3f}', auc=f'{t.history.epochs[-1]["val_auc"]:.3f}' if t.epoch else '–', refresh=False)
