@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import MissingData, UnknownName
+from ffd_repro.base.seeds import rng
 from ffd_repro.base.warm import PYTHON
 from ffd_repro.corpora.videos import write_video
 from ffd_repro.faces.doctor import examine, report_text
+from ffd_repro.faces.loading import FaceStore
 
 BIN = Path(sys.executable).parent
 DATA = Path(os.environ.get('FFD_TEST_DATA') or Path(__file__).resolve().parents[2]/'shared'/'data')
@@ -100,6 +102,22 @@ def test_a_c40_file_in_a_c23_folder_is_wrong(tree, tmp_path):
     assert [(f['check'], f['count'], f['names']) for f in wrong] == [('compression', 1, [f'{FF_REAL}/004.mp4'])] and wrong[0]['fix']
     assert {(r['quality'], r['method']): (r['videos'], r['train'], r['test'])
             for r in report['corpora'][0]['table']} == {('c23', 'real'): (6, 2, 2), ('c23', 'DF'): (6, 2, 2)}
+
+def test_softer_fakes_are_told_in_words(tmp_path):
+    draw = rng('softer fakes')
+    rows = pd.DataFrame([(f'{p}/{label}', str(p), label) for p in range(40) for label in (0, 1)], columns=['video', 'target', 'label'])
+    rows = rows.assign(source=rows.target, method=np.where(rows.label, 'soft', 'real'), corpus='softer', quality='', frame=0,
+                       split='train', pair='', detector='whole', x0=0, y0=0, x1=48, y1=48)
+    def store(name, sigma): # of blur in a fake
+        faces = [cv2.GaussianBlur(draw.normal(128, 50, (48, 48, 3)), (0, 0), sigma if label else 1.) for label in rows.label]
+        return FaceStore.of(np.uint8(np.clip(faces, 0, 255)), rows).save(tmp_path/name).folder
+    softer = doctor(store('softer', 1.3))
+    text = ' '.join(softer.stdout.split())
+    assert softer.returncode == 0 and 'warn meters' in text and 'unseen, by sharpness' in text and 'a fact about this set' in text
+    lines_fit(softer.stdout)
+    same = doctor(store('same', 1.))
+    assert 'fine meters' in ' '.join(same.stdout.split()) and '80 clips of 40 people' in same.stdout
+    assert 'meters' not in doctor(tmp_path/'softer', '--clips', 0).stdout
 
 def test_levels_of_the_tree(trees, tmp_path):
     below = doctor(trees['ff']/FF_FAKE)

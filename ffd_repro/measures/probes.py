@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['INNER', 'OUTER', 'FACE', 'BANDS', 'FOLDS', 'APART', 'region_weights', 'in_regions', 'halved', 'sharpness',
            'log_variance', 'haar', 'noise', 'spectrum', 'one_face', 'face_numbers', 'as_table', 'changes', 'flicker',
-           'blockiness', 'packets', 'file_numbers', 'people', 'regression', 'unseen_scores', 'auc_of', 'probe',
-           'store_numbers', 'probe_store', 'cross_probe']
+           'blockiness', 'packets', 'file_numbers', 'people', 'regression', 'unseen_scores', 'auc_of', 'asked_of',
+           'probe', 'fitted_probe', 'store_numbers', 'probe_store', 'cross_probe']
 
 # %% ../../nbs/50_measures/probes.ipynb #f1832974
 from functools import lru_cache
@@ -190,13 +190,26 @@ def auc_of(scores, y, who)->dict: # auc, lo, hi
 # %% ../../nbs/50_measures/probes.ipynb #9e7c1425
 APART = ('spectrum',) # groups that are reported beside the others and left out of 'all'
 
+def asked_of(numbers:pd.DataFrame # columns (group, name)
+            )->dict: # group, 'all' -> its columns
+    "What each probe is given."
+    names = list(dict.fromkeys(numbers.columns.get_level_values(0)))
+    return {g: numbers[[g]] for g in names} | {'all': numbers[[g for g in names if g not in APART]]}
+
 def probe(numbers:pd.DataFrame, # columns (group, name)
           labels, who # [N] 0 or 1; [N] groups of people
          )->pd.DataFrame: # index: group, 'all'; auc, lo, hi
     "One regression a group of numbers, and one on all."
-    names = list(dict.fromkeys(numbers.columns.get_level_values(0)))
-    asked = {g: numbers[[g]] for g in names} | {'all': numbers[[g for g in names if g not in APART]]}
-    return pd.DataFrame({g: auc_of(unseen_scores(X, labels, who), labels, who) for g, X in asked.items()}).T
+    return pd.DataFrame({g: auc_of(unseen_scores(X, labels, who), labels, who) for g, X in asked_of(numbers).items()}).T
+
+def fitted_probe(train:tuple, # numbers, labels
+                 test:tuple   # numbers, labels, groups of people
+                )->pd.DataFrame: # index: 'all' and what is APART; auc, lo, hi
+    "Regressions fitted to one set of faces and tested on another, on the numbers that both have."
+    both, (numbers, labels, who) = train[0].columns.intersection(test[0].columns, sort=False), test
+    asked = {g: X for g, X in asked_of(numbers[both]).items() if g == 'all' or g in APART}
+    told = {g: regression().fit(train[0][X.columns].to_numpy(), train[1]).predict_proba(X.to_numpy())[:, 1] for g, X in asked.items()}
+    return pd.DataFrame({g: auc_of(scores, labels, who) for g, scores in told.items()}).T
 
 # %% ../../nbs/50_measures/probes.ipynb #7475076b
 def store_numbers(store)->pd.DataFrame: # a row a face
