@@ -12,6 +12,7 @@ from ..base.errors import need
 from ..base.registry import load, targets
 from ..claims.relations import relations_of
 from ..evidence.cells import cells_of
+from ..evidence.meters import meters_line
 from ..evidence.planning import plan
 from ..evidence.rows import write_rows
 from ..evidence.sources import lookup_of
@@ -125,6 +126,12 @@ def ours(p:Page, heading:str='Ours', about:str='Mean over seeds, with a 95 % int
     "The section of our numbers."
     table = our_table(p.target, p.measured())
     p.say(f'## {heading}\n\n{about} {p.stand_ins()}', table.T if turned else table)
+    p.meters()
+
+@patch
+def meters(p:Page):
+    "The line that says what the test faces tell without a net."
+    p.say(meters_line(p.target, p.profile, make=p.train))
 
 # %% ../../nbs/95_pages/sections.ipynb #306b8202
 @patch
@@ -151,6 +158,7 @@ def swept_table(p:Page):
     p.measured()
     about = 'Mean over seeds, with a 95 % interval over test people and seeds.'
     p.say(f'## Printed and ours\n\n{about} {p.stand_ins("the figure below")}', sweep_table(p.target, p.look))
+    p.meters()
 
 @patch
 def not_measured(p:Page):

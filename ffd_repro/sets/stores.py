@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHOLE', 'FOLLOWERS', 'check_there', 'stand_in', 'corpus_root', 'missing_rule', 'Needs', 'needs_of', 'FaceRequest',
            'request', 'sketch', 'alike', 'pixels_of', 'recoded', 'face_store', 'mask_source', 'data_facts', 'ffd_faces',
-           'still_these']
+           'kept_folder', 'still_these']
 
 # %% ../../nbs/40_sets/stores.ipynb #f5ce1019
 import json
@@ -247,10 +247,15 @@ def ffd_faces(view:Param("whose faces: FF++-LQ, Celeb-DF …; 'Celeb-DF|crf=30' 
     print(f'{asked.key}: {len(store)} {store.data} faces of {store.manifest.video.nunique()} videos in {shown(store.folder)}')
 
 # %% ../../nbs/40_sets/stores.ipynb #5ca1ab15
-def still_these(asked:FaceRequest, pixels:dict)->bool:
-    "Whether the store of a request, where there is one, holds the pictures that a result was made with."
+def kept_folder(asked:FaceRequest)->Path|None:
+    "The folder of the store of a request; None where its faces were not cut yet."
     root, data = corpus_root(asked.view.corpus, asked.profile.name, make=False)
     folder = store_folder(_asked_in_full(asked, root, data)[2])
-    if not (folder/'pixels.json').exists(): return True # nothing here says otherwise
+    return folder if (folder/'pixels.json').exists() else None
+
+def still_these(asked:FaceRequest, pixels:dict)->bool:
+    "Whether the store of a request, where there is one, holds the pictures that a result was made with."
+    folder = kept_folder(asked)
+    if folder is None: return True # nothing here says otherwise
     now = pixels_of(folder)
     return all(alike(p['sketch'], now[name]['sketch']) for name, p in pixels.items() if name in now)
