@@ -23,11 +23,10 @@ sys.path.insert(0, str(ROOT))
 os.environ['PYTHONPATH'] = str(ROOT)
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ['PYTHONWARNINGS'] = 'ignore'
-from ffd_repro.base.warm import PYTHON, warm  # noqa: E402 -- found on the path above
+from ffd_repro.base.warm import HEAVY, PYTHON, warm  # noqa: E402 -- found on the path above
 
 BIN = Path(sys.executable).parent
-HEAVY = ('ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'seaborn', 'papermill',
-         'jupyter_client.manager', 'ipykernel.kernelapp', 'snakemake.cli', 'execnb.shell', 'nbdev.export', 'pytest') # imported once
+TESTERS = ('execnb.shell', 'nbdev.export', 'pytest')
 SHOWN = ('index.ipynb', '99_checks/') # notebooks whose kept outputs have to be what they give now
 
 class Tally:
@@ -162,7 +161,7 @@ STEPS = dict(package=regenerate, notebooks=notebooks, pages=pages, programs=prog
 
 def main(names):
     tally = Tally()
-    with warm(*HEAVY):
+    with warm(*HEAVY, *TESTERS): # imported once
         for title in names or STEPS:
             print(f'\n== {title}', flush=True)
             started = time.time()
