@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 import pandas as pd
 from ..base.errors import BadFile, need
-from .reading import COLUMNS, Corpus, Notes, Part, corpora, entries, row_of
+from .reading import COLUMNS, Corpus, Notes, Part, corpora, entries, forms, row_of
 from .splits import PARTS, identity_split
 
 # %% ../../nbs/10_corpora/foreign.ipynb #28b19caf
@@ -189,3 +189,5 @@ def _settle(manifest:pd.DataFrame, parts:dict, notes:Notes)->pd.DataFrame:
     "One part a video: test before validation before training."
     notes.overlap += [(v, sorted(p)) for v, p in parts.items() if len(p) > 1]
     return manifest.assign(split=[max(parts[v], key=PARTS.index) for v in manifest.video])
+
+forms.register(bench_form, 'bench');
