@@ -94,7 +94,7 @@ def make_page(key:str, profile:str, train:bool=True, progress:bool=True)->Path: 
 
 # %% ../../nbs/95_pages/pages.ipynb #1ac05412
 @call_parse
-def ffd_page(target:Param('table or figure, like ldfnet/table-3; see ffd_list', str),
+def ffd_page(target:Param('table or figure, as paper/table-3; see ffd_list', str),
              profile:Param('size of the work: smoke, small or paper', str)='smoke',
              no_train:Param('use only the runs that are there; the other cells say `not run`', store_true)=False):
     "Make one page: train what is missing, write its rows, figures and executed notebook."
