@@ -17,7 +17,7 @@ import torch
 from ..base.errors import NoFace, need
 from ..base.profiles import profile as profile_of
 from ..base.registry import Detector, detectors
-from ..base.views import parse_view
+from ..base.views import View
 from ..claims.names import display
 from ..claims.targets import Target
 from ..drawn.filming import developed, film, visible_part
@@ -107,11 +107,11 @@ def _drawn(person:str, quality:str, profile:str, side:int, after:int)->list: # o
     return found
 
 @lru_cache(maxsize=4)
-def drawn_clips(view:str, profile:str, side:int, after:int=0,
+def drawn_clips(view:View, profile:str, side:int, after:int=0,
     people:int=20)->tuple: # uint8 [N, 1+after, S, S, 3], landmarks [N, 1+after, 68, 2], names
     "Clips of the FF++ stand-in's test originals with their exact landmarks."
     who = sorted(sum(ff_pairs(STAND_INS['FF++'].sizes[profile])['test'], []))[:people]
-    found = [(*c, f'drawn/{w}') for w in who for c in _drawn(w, parse_view(view).quality, profile, side, after)]
+    found = [(*c, f'drawn/{w}') for w in who for c in _drawn(w, view.quality, profile, side, after)]
     return tuple(np.stack(part) if i < 2 else list(part) for i, part in enumerate(zip(*found)))
 
 # %% ../../nbs/90_evidence/attention.ipynb #e2115fab
@@ -171,7 +171,7 @@ def authentic(spec)->tuple: # as of `drawn_clips`
     test, after = spec.tests[0], detectors[spec.method].after(spec.setting)
     drawn = corpus_root(test.view.corpus, spec.profile.name)[1] == 'stand-in'
     if not drawn: return photographed(tested_faces(spec, str(test)), after)
-    return drawn_clips(str(test.view), spec.profile.name, spec.request(test).side, after)
+    return drawn_clips(test.view, spec.profile.name, spec.request(test).side, after)
 
 @partial(measures.register, name='entropy')
 def entropy_of(model, spec, test:str)->pd.DataFrame: # columns VALUES

@@ -8,6 +8,8 @@ __all__ = ['blend_set', 'making_figure', 'kinds_figure', 'parts_figure']
 # %% ../../nbs/90_evidence/blends.ipynb #7f269568
 from functools import partial
 import numpy as np
+from ..base.profiles import profile as profile_of
+from ..base.views import View
 from .figures import chosen, figures, grid, tile
 from ..faces.loading import FaceSet
 from ..forgeries.manipulations import PARTS
@@ -15,13 +17,13 @@ from ..sets.face_sets import part_rows
 from ..sets.partial import partial_faces
 from ..sets.regions import pair_rows
 from ..sets.self_blending import BlendSet
-from ..sets.stores import face_store, request
+from ..sets.stores import FaceRequest, face_store
 
 # %% ../../nbs/90_evidence/blends.ipynb #a5ee353c
-def blend_set(view:str, profile:str, kind:int=None,
+def blend_set(view:View, profile:str, kind:int=None,
     seed:int=0)->BlendSet: # kind: 1 (Real, Real), 2 (Fake, Real); None: all, in equal shares
     "Training faces with their blends."
-    asked = request(view, profile)
+    asked = FaceRequest(view, profile_of(profile))
     store = face_store(asked)
     shares = (1/3,)*3 if kind is None else tuple(float(k == kind) for k in range(3))
     return BlendSet(store, part_rows(store.manifest, asked.view, 'train'), source='difference', shares=shares, seed=seed)
@@ -34,7 +36,7 @@ def _some(bs, n:int, label:int=1)->np.ndarray: # positions
 
 # %% ../../nbs/90_evidence/blends.ipynb #8a7a10e3
 @partial(figures.register, name='making')
-def making_figure(view:str, profile:str, each:int=3):
+def making_figure(view:View, profile:str, each:int=3):
     "Donor, picture that it is glued into, region, outline and result."
     fig, axes = grid(2*each, 5)
     for k, kind in enumerate(('real_real', 'fake_real')):
@@ -48,7 +50,7 @@ def making_figure(view:str, profile:str, each:int=3):
     return fig
 
 @partial(figures.register, name='kinds')
-def kinds_figure(view:str, profile:str, each:int=2):
+def kinds_figure(view:View, profile:str, each:int=2):
     "The four kinds of training face with their masks."
     kinds = [('real', 0, 0), ('(Real, Real)', 1, 1), ('fake', 0, 1), ('(Fake, Real)', 2, 1)] # title, kind of blend, label
     fig, axes = grid(len(kinds), 3*each)
@@ -61,9 +63,9 @@ def kinds_figure(view:str, profile:str, each:int=2):
 
 # %% ../../nbs/90_evidence/blends.ipynb #dbc589ee
 @partial(figures.register, name='parts')
-def parts_figure(view:str, profile:str, each:int=3):
+def parts_figure(view:View, profile:str, each:int=3):
     "A real face, its fake, and each part of the fake in the real one."
-    asked = request(view, profile)
+    asked = FaceRequest(view, profile_of(profile))
     store = face_store(asked)
     fakes = FaceSet(store, part_rows(store.manifest, asked.view, 'test'))
     rows, pairs = fakes.rows[chosen(fakes, 1, 4*each)], pair_rows(store)

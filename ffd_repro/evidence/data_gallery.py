@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 from ..base.errors import need
-from ..base.views import parse_view
+from ..base.profiles import profile as profile_of
+from ..base.views import View
 from ..claims.names import display_view
 from ..corpora.frames import count_frames, frames_of
 from ..corpora.locations import view_videos
@@ -23,12 +24,12 @@ from ..faces.loading import FaceStore
 from ..faces.protocols import SWITCHES, Protocol, leak_report, split_under
 from ..faces.sampling import parse_sampling
 from ..sets.face_sets import in_view
-from ..sets.stores import corpus_root, face_store, missing_rule, request
+from ..sets.stores import FaceRequest, corpus_root, face_store, missing_rule
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #293776ff
-def pairs(view:str, profile:str)->pd.DataFrame: # rows of the video manifest, one a manipulation
+def pairs(view:View, profile:str)->pd.DataFrame: # rows of the video manifest, one a manipulation
     "The first forged test video of each manipulation."
-    videos = view_videos(view, corpus_root(parse_view(view).corpus, profile)[0], missing_rule())
+    videos = view_videos(view, corpus_root(view.corpus, profile)[0], missing_rule())
     fakes = videos[(videos.label == 1) & (videos.split == 'test')].sort_values('video')
     return fakes.groupby('method', sort=False).head(1).merge(videos[['video', 'path']], left_on='pair', right_on='video',
         suffixes=('', '_real'))
@@ -47,10 +48,10 @@ def triple(row, root)->tuple: # real, fake, difference, mask
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #19e4fb6a
 def pair_figure(table:pd.DataFrame, # from `pairs`
-                view:str, profile:str):
+                view:View, profile:str):
     "Real, fake and difference of every pair; gives the figure and the differences inside and outside the mask."
     plt = need('matplotlib.pyplot', extra='notebook')
-    root, data = corpus_root(parse_view(view).corpus, profile)
+    root, data = corpus_root(view.corpus, profile)
     fig, axes = plt.subplots(len(table), 3, figsize=(5, 1.7*len(table)), squeeze=False, layout='constrained', dpi=70)
     facts = []
     for axs, (_, row) in zip(axes, table.iterrows()):
@@ -62,13 +63,13 @@ def pair_figure(table:pd.DataFrame, # from `pairs`
             ax.axis('off')
         facts.append(dict(method=row.method, inside=round(difference[mask].mean(), 2), outside=round(difference[~mask].mean(), 2),
             covered=round(mask.mean(), 3)))
-    fig.suptitle(display_view(view, data), fontsize=9)
+    fig.suptitle(display_view(str(view), data), fontsize=9)
     return fig, pd.DataFrame(facts).set_index('method')
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #d92dc541
-def clip_of(view:str, profile:str)->tuple: # two rows of the video manifest (one without a pair), the root
+def clip_of(view:View, profile:str)->tuple: # two rows of the video manifest (one without a pair), the root
     "The first forged test video of a view, and its original."
-    root = corpus_root(parse_view(view).corpus, profile)[0]
+    root = corpus_root(view.corpus, profile)[0]
     videos = view_videos(view, root, missing_rule())
     fakes = videos[videos.label == 1].sort_values('video')
     first = (fakes[fakes.split == 'test'] if (fakes.split == 'test').any() else fakes).iloc[0]
@@ -132,17 +133,15 @@ def switch_figure(rows:list, # from `switch_rows`
     return fig
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #f414fa18
-def split_table(view:str, profile:str)->pd.DataFrame: # index: split, what is shared
+def split_table(view:View, profile:str)->pd.DataFrame: # index: split, what is shared
     "What the official and the image-level split put into both training and test."
-    asked, v = request(view, profile), parse_view(view)
-    m = face_store(asked).manifest
-    reports = {split: leak_report(m.assign(split=split_under(Protocol(split), m))[in_view(m, v)]) for split in SWITCHES['split']}
+    m = face_store(FaceRequest(view, profile_of(profile))).manifest
+    reports = {split: leak_report(m.assign(split=split_under(Protocol(split), m))[in_view(m, view)]) for split in SWITCHES['split']}
     return pd.concat(reports, names=['split', 'in both'])
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #e55cf15a
-def balance_table(view:str, profile:str)->pd.DataFrame: # index: part
+def balance_table(view:View, profile:str)->pd.DataFrame: # index: part
     "Faces of each class in the parts of a view, and how many of each remain when both are to be equal."
-    asked, v = request(view, profile), parse_view(view)
-    m = face_store(asked).manifest
-    counts = pd.crosstab(m.split[in_view(m, v)], m.label[in_view(m, v)]).reindex(index=PARTS, columns=[0, 1], fill_value=0)
+    m = face_store(FaceRequest(view, profile_of(profile))).manifest
+    counts = pd.crosstab(m.split[in_view(m, view)], m.label[in_view(m, view)]).reindex(index=PARTS, columns=[0, 1], fill_value=0)
     return counts.set_axis(['real', 'fake'], axis=1).assign(**{'of each when equal': counts.min(axis=1)}).rename_axis('part')

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 from ..base.fingerprints import fingerprint
 from ..base.paths import atomic, results
+from ..base.profiles import profile as profile_of
 from ..base.seeds import rng
+from ..base.views import View, parse_view
 from ..claims.names import display_view
 from .cells import Cell
 from .figures import few, grid, tile
@@ -24,7 +26,7 @@ from ..faces.loading import FaceSet
 from ..measures.estimates import mean_estimate
 from ..measures.spectra import SEEN, as_shown, grey, mosaic, pair_statistics, patch_side, patches, spectra, store_pairs, sweep
 from ..sets.face_sets import part_rows
-from ..sets.stores import face_store, request
+from ..sets.stores import FaceRequest, face_store
 
 # %% ../../nbs/90_evidence/spectra.ipynb #74a2b5c0
 class Pairs(NamedTuple):
@@ -36,9 +38,9 @@ class Pairs(NamedTuple):
 
 # %% ../../nbs/90_evidence/spectra.ipynb #d94185d1
 @lru_cache(maxsize=4)
-def view_pairs(view:str, profile:str)->Pairs:
+def view_pairs(view:View, profile:str)->Pairs:
     "The test pairs of a view; raises `BadSetting` where its corpus names none."
-    asked = request(view, profile)
+    asked = FaceRequest(view, profile_of(profile))
     store = face_store(asked)
     fs = FaceSet(store, part_rows(store.manifest, asked.view, 'test'))
     fakes, reals = store_pairs(store, fs.rows[few(fs)])
@@ -47,20 +49,20 @@ def view_pairs(view:str, profile:str)->Pairs:
 # %% ../../nbs/90_evidence/spectra.ipynb #a5ca0470
 @lru_cache(maxsize=None)
 def spectra_code()->str: return fingerprint(pair_statistics, SEEN) # 16 hexadecimal digits
-def spectra_path(view:str, profile:str)->Path: return results(profile)/'spectra'/f"{view.replace(':', '.')}_{profile}.json"
+def spectra_path(view:View, profile:str)->Path: return results(profile)/'spectra'/f"{str(view).replace(':', '.')}_{profile}.json"
 
-def measure_spectra(view:str, profile:str)->dict: # the record
+def measure_spectra(view:View, profile:str)->dict: # the record
     "Measure the pairs of a view and keep what is found."
     pairs = view_pairs(view, profile)
     found = pair_statistics(pairs.fakes, pairs.reals)
     values = [(m, c, v, round(x, 6)) for (m, c), column in found.items() for v, x in zip(pairs.videos.tolist(), column.tolist())
         if np.isfinite(x)]
-    record = dict(view=view, data=pairs.data, pairs=len(found), side=pairs.fakes.shape[1], patch=patch_side(pairs.fakes.shape[1]),
+    record = dict(view=str(view), data=pairs.data, pairs=len(found), side=pairs.fakes.shape[1], patch=patch_side(pairs.fakes.shape[1]),
         threshold=SEEN, code=spectra_code(), values=values)
     with atomic(spectra_path(view, profile)) as tmp: tmp.write_text(json.dumps(record, sort_keys=True))
     return record
 
-def kept_spectra(view:str, profile:str, make:bool=False # measure what is missing or was measured by other code
+def kept_spectra(view:View, profile:str, make:bool=False # measure what is missing or was measured by other code
                 )->dict|None: # the record
     "What is kept of a view."
     path = spectra_path(view, profile)
@@ -71,7 +73,7 @@ def kept_spectra(view:str, profile:str, make:bool=False # measure what is missin
 # %% ../../nbs/90_evidence/spectra.ipynb #4ca463f9
 def spectrum_values(cell:Cell, profile:str)->pd.Series|None: # indexed by video, each the mean of its pairs
     "The kept values of a cell."
-    record, key = kept_spectra(cell.key.test, profile), cell.key
+    record, key = kept_spectra(parse_view(cell.key.test), profile), cell.key
     v = pd.DataFrame([] if record is None else record['values'], columns=['metric', 'condition', 'video', 'value'])
     v = v[(v.metric == key.metric) & (v.condition == key.condition)].groupby('video').value.mean()
     return v if len(v) else None
@@ -86,14 +88,14 @@ class OfPairs(From):
     def nothing(self, profile): return 'no pairs were measured'
 
     def total(self, cell, profile):
-        record, v = kept_spectra(cell.key.test, profile), spectrum_values(cell, profile)
+        record, v = kept_spectra(parse_view(cell.key.test), profile), spectrum_values(cell, profile)
         state = 'ok' if record['code'] == spectra_code() else 'stale'
         return dict(value=v.mean(), data=record['data'], n=len(v), status=state, note=f"{record['pairs']} pairs, no net")
 
 sources.register(OfPairs(), 'pair');
 
 # %% ../../nbs/90_evidence/spectra.ipynb #4a88b950
-def sweep_of(view:str, profile:str)->pd.DataFrame: # from measures.spectra.sweep
+def sweep_of(view:View, profile:str)->pd.DataFrame: # from measures.spectra.sweep
     "The share of touched patches of a view over thresholds."
     pairs = view_pairs(view, profile)
     return sweep(pairs.fakes, pairs.reals, pairs.videos)
@@ -113,16 +115,16 @@ def _spectra_columns(columns, images, size, what): # two of axes [3]; real and f
         axs[0].set_title(f'{what}\n{part}', fontsize=8, pad=3)
         tile(axs[2], _centred(residual), f'residual, to {residual.max():.2f}', top=max(residual.max(), 1e-9), cmap='magma')
 
-def spectrum_figure(view:str, profile:str, number:int=None # of the pair; None: a keyed draw
+def spectrum_figure(view:View, profile:str, number:int=None # of the pair; None: a keyed draw
                    ):
     "Amplitude and phase of a pair and their residuals, of the whole and of patches."
     pairs = view_pairs(view, profile)
-    i = int(rng('spectra', 'figure', view).integers(len(pairs.fakes))) if number is None else number
+    i = int(rng('spectra', 'figure', str(view)).integers(len(pairs.fakes))) if number is None else number
     images, side = [pairs.reals[i], pairs.fakes[i]], pairs.fakes.shape[1]
     fig, axes = grid(3, 5, 1.3, 1.45)
     for row, (word, image) in enumerate(zip(('real', 'fake'), images)): tile(axes[row][0], image, word)
     tile(axes[2][0], np.abs(grey(images[1]) - grey(images[0])), 'difference', top=None)
     _spectra_columns(axes.T[1:3], images, side, 'whole')
     _spectra_columns(axes.T[3:], images, patch_side(side), f'patches of {patch_side(side)}×{patch_side(side)}')
-    fig.suptitle(display_view(view, pairs.data), fontsize=9)
+    fig.suptitle(display_view(str(view), pairs.data), fontsize=9)
     return fig

@@ -10,6 +10,7 @@ import pandas as pd
 from fastcore.basics import patch
 from ..base.errors import need
 from ..base.registry import load, targets
+from ..base.views import parse_view
 from ..claims.relations import relations_of
 from ..evidence.cells import cells_of
 from ..evidence.meters import meters_line
@@ -57,9 +58,14 @@ class Page:
         return '' if self.rows is None else data_of(self.rows)
 
     @property
-    def tests(self)->list: # of views
+    def tests(self)->list: # of their names
         "The views that are tested, each once."
         return list(dict.fromkeys(test for _, test in self.target.views))
+
+    @property
+    def views(self)->list: # of View
+        "The same views, where faces are asked for without a run."
+        return list(map(parse_view, self.tests))
 
     def say(self, text:str, *shown): # Markdown, and what is shown below it
         "Show a paragraph and what belongs to it; nothing for an empty one."

@@ -23,7 +23,7 @@ from ..base.paths import atomic, cache, data_root, digest, shown
 from ..base.profiles import Profile, profile as profile_of
 from ..base.registry import Detector
 from ..base.seeds import rng
-from ..base.views import Treatment, View, parse_tested, parse_view
+from ..base.views import Treatment, View, parse_tested
 from ..corpora.locations import locate
 from ..corpora.reading import corpora, read_corpus
 from ..drawn.plans import STAND_INS
@@ -143,9 +143,10 @@ class FaceRequest:
         view = str(self.view._replace(methods=())) + (f'|{self.treatment}' if self.crf is not None else '')
         return f"ffd_faces '{view}' --profile {self.profile.name}" + (f" --protocol '{protocol}'" if protocol else '') + more
 
-def request(view:str, profile:str, protocol:str='', needs:Needs=Needs(), treatment=None)->FaceRequest:
-    "A `FaceRequest` from the names of a view, a profile and a protocol."
-    return FaceRequest(parse_view(view), profile_of(profile), parse_protocol(protocol), needs, treatment)
+def request(tested:str, profile:str, protocol:str='', needs:Needs=Needs())->FaceRequest:
+    "A `FaceRequest` from the names of a view, perhaps treated, a profile and a protocol."
+    view, treatment = parse_tested(tested)
+    return FaceRequest(view, profile_of(profile), parse_protocol(protocol), needs, treatment)
 
 # %% ../../nbs/40_sets/stores.ipynb #5ca1ab11
 def sketch(pictures, # uint8 [N, S, S, 3] or of clips [N, after, S, S, 3], bool [N, S, S]
@@ -239,9 +240,7 @@ def ffd_faces(view:Param("whose faces: FF++-LQ, Celeb-DF …; 'Celeb-DF|crf=30' 
               masks:Param('with the masks of the corpus', store_true)=False):
     "Make the store of faces that runs read; a corpus that is not here is replaced by its stand-in."
     try:
-        tested = parse_tested(view)
-        asked = FaceRequest(tested.view, profile_of(profile), parse_protocol(protocol),
-                            Needs(FOLLOWERS if after else 0, 'official' if masks else ''), tested.treatment)
+        asked = request(view, profile, protocol, Needs(FOLLOWERS if after else 0, 'official' if masks else ''))
         store = face_store(asked)
     except FFDError as e: raise SystemExit(str(e)) from None
     print(f'{asked.key}: {len(store)} {store.data} faces of {store.manifest.video.nunique()} videos in {shown(store.folder)}')
