@@ -13,6 +13,8 @@ from ..base.contracts import ROW_KEY
 from ..base.errors import BadSetting, lookup
 from ..base.metrics import METRICS
 from ..base.registry import targets
+from ..base.views import TestedView, parse_treatment, parse_view
+from ..faces.protocols import Protocol, parse_switches
 
 # %% ../../nbs/85_claims/targets.ipynb #03e2a656
 RowKey = namedtuple('RowKey', ROW_KEY)
@@ -87,17 +89,17 @@ class Target:
 
 # %% ../../nbs/85_claims/targets.ipynb #11572618
 @patch
-def asked(self:Target, setting:str, condition:str='')->tuple: # setting, protocol
-    "What is run for a cell whose row key has this setting and condition; raises `UnknownName`."
+def asked(self:Target, setting:str, condition:str='')->tuple[str,Protocol]:
+    "The setting and the protocol of a cell whose row key has this setting and condition; raises `UnknownName`."
     c = self.condition(condition)
-    switches = dict(part.split('=', 1) for part in f'{self.usual.protocol},{c.protocol}'.split(',') if part)
-    return c.setting or self.usual.setting or setting, ','.join(f'{k}={v}' for k, v in sorted(switches.items()))
+    switches = parse_switches(self.usual.protocol) | parse_switches(c.protocol)
+    return c.setting or self.usual.setting or setting, Protocol(**switches)
 
 @patch
-def test_of(self:Target, test:str, condition:str='')->str: # 'Celeb-DF', 'Celeb-DF|crf=30'
-    "The test faces of a cell: the view, and after `|` what is done to them; raises `UnknownName`."
+def test_of(self:Target, test:str, condition:str='')->TestedView:
+    "The test faces of a cell: the view, and what is done to them under its condition; raises `UnknownName`."
     how = self.condition(condition).treatment
-    return f'{test}|{how}' if how else test
+    return TestedView(parse_view(test), parse_treatment(how) if how else None)
 
 @patch
 def averaged(self:Target, train:str, test:str)->tuple: # of views

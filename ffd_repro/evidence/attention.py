@@ -17,7 +17,7 @@ import torch
 from ..base.errors import NoFace, need
 from ..base.profiles import profile as profile_of
 from ..base.registry import Detector, detectors
-from ..base.views import View
+from ..base.views import View, parse_tested, parse_view
 from ..claims.names import display
 from ..claims.targets import Target
 from ..drawn.filming import developed, film, visible_part
@@ -33,16 +33,15 @@ from ..forgeries.compression import through_h264
 from ..forgeries.tampering import tamper, tamperings
 from ..measures.explain import map_entropy
 from ..runs.runs import device, status
-from ..runs.specs import make_spec
+from ..runs.specs import spec_of
 from ..sets.stores import corpus_root
 
 # %% ../../nbs/90_evidence/attention.ipynb #de779cc9
 def setting_maps(target:Target, profile:str)->dict: # setting's name -> maps [seeds, n, h, w]
     "The kept forgery maps of every setting of a target, a stack of seeds."
-    train, test = target.views[0]
-    found = {}
+    (train, test), size, found = target.views[0], profile_of(profile), {}
     for method, setting in target.methods:
-        specs = [make_spec(method, setting, train, (test,), profile, seed) for seed in profile_of(profile).seeds]
+        specs = [spec_of(method, setting, parse_view(train), (parse_tested(test),), size, seed) for seed in size.seeds]
         maps = [keep_maps(s) for s in specs if status(s) in ('ok', 'stale')]
         if maps: found[display(method, setting)] = np.stack(maps)
     return found

@@ -13,10 +13,11 @@ import pandas as pd
 from ..base.metrics import SOURCES, metric_of
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors
-from ..base.views import parse_tested
+from ..base.views import TestedView, parse_tested, parse_view
 from ..claims.targets import RowKey, Target, target_of
+from ..faces.protocols import Protocol
 from ..runs.runs import predictions_path, status
-from ..runs.specs import make_spec
+from ..runs.specs import spec_of
 from ..runs.testing import test_faces
 
 # %% ../../nbs/90_evidence/cells.ipynb #c7f77f6c
@@ -33,10 +34,10 @@ class Cell:
         return 'map' if averaged else metric_of(self.key.metric).source
 
     @property
-    def asked(self)->tuple: # setting, protocol; (None, '') for a condition that its target does not have
+    def asked(self)->tuple: # setting, Protocol; (None, Protocol()) for a condition that its target does not have
         "What is run for it."
         known = self.key.condition in ('', *self.target.swept)
-        return self.target.asked(self.key.setting, self.key.condition) if known else (None, '')
+        return self.target.asked(self.key.setting, self.key.condition) if known else (None, Protocol())
 
     @property
     def exists(self)->bool:
@@ -44,7 +45,7 @@ class Cell:
         return self.key.method in detectors and self.asked[0] in detectors[self.key.method].settings
 
     @property
-    def test(self)->str: # 'Celeb-DF|crf=30'
+    def test(self)->TestedView:
         "Its test faces, with what is done to them under its condition."
         return self.target.test_of(self.key.test, self.key.condition)
 
@@ -79,9 +80,8 @@ def keys_of(target:Target)->list[RowKey]:
 def specs_of(cell:Cell, profile:str)->list: # of RunSpec, one a seed
     "The runs whose predictions give a cell; none for a detector that is not built, and for a setting or a condition that does not exist."
     if not cell.exists or not cell.key.train or profile not in detectors[cell.key.method].recipes: return []
-    setting, protocol = cell.asked
-    return [make_spec(cell.key.method, setting, cell.key.train, (cell.test,), profile, seed, protocol)
-        for seed in profile_of(profile).seeds]
+    (setting, protocol), train, size = cell.asked, parse_view(cell.key.train), profile_of(profile)
+    return [spec_of(cell.key.method, setting, train, (cell.test,), size, seed, protocol) for seed in size.seeds]
 
 # %% ../../nbs/90_evidence/cells.ipynb #a21603b4
 def kept_runs(cell:Cell, profile:str)->dict: # seed -> RunSpec
@@ -105,4 +105,4 @@ def test_predictions(path:str, changed:int, test:str)->pd.DataFrame: return all_
 def predictions_of(cell:Cell, profile:str)->dict: # seed -> predictions on the cell's test view
     "The predictions behind a cell."
     paths = {seed: predictions_path(s) for seed, s in kept_runs(cell, profile).items()}
-    return {seed: test_predictions(str(p), p.stat().st_mtime_ns, cell.test) for seed, p in paths.items()}
+    return {seed: test_predictions(str(p), p.stat().st_mtime_ns, str(cell.test)) for seed, p in paths.items()}

@@ -9,23 +9,25 @@ __all__ = ['needed', 'plan']
 from ..base.metrics import SOURCES, metric_of
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, targets
+from ..base.views import parse_view
 from ..claims.targets import Target
-from ..runs.specs import RunSpec, make_spec
+from ..runs.specs import RunSpec, spec_of
 
 # %% ../../nbs/90_evidence/planning.ipynb #a6383dfd
-def needed(target:Target)->list[tuple]: # (method, setting, train, protocol, test)
+def needed(target:Target)->list[tuple]: # (method, setting, View, Protocol, TestedView)
     "The combinations of a target that can be trained, under each of its conditions."
     trained = any(SOURCES[metric_of(m).source].trained for m in target.metrics)
     asked = [(m, *target.asked(s, c), c) for m, s in target.methods if trained and m in detectors for c in target.swept or ('',)]
-    return [(m, s, tr, p, target.test_of(te, c)) for m, s, p, c in asked if s in detectors[m].settings for tr, te in target.views]
+    there = [a for a in asked if a[1] in detectors[a[0]].settings]
+    return [(m, s, parse_view(tr), p, target.test_of(te, c)) for m, s, p, c in there for tr, te in target.views]
 
 # %% ../../nbs/90_evidence/planning.ipynb #c4e4f7bb
 def plan(keys, # names of targets
          profile:str
         )->list[RunSpec]:
     "Every run that some targets need, each once, with all its tests."
-    tests = {}
+    tests, size = {}, profile_of(profile)
     for key in keys:
         for *asked, te in needed(targets[key]): tests.setdefault(tuple(asked), {})[te] = None
-    return [make_spec(m, s, tr, tuple(sorted(te)), profile, seed, p) for (m, s, tr, p), te in sorted(tests.items())
-        for seed in profile_of(profile).seeds]
+    in_order = sorted(tests.items(), key=lambda item: [*map(str, item[0])])
+    return [spec_of(m, s, tr, tuple(sorted(te, key=str)), size, seed, p) for (m, s, tr, p), te in in_order for seed in size.seeds]

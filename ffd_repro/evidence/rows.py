@@ -14,6 +14,7 @@ from ..base.contracts import REPRODUCED
 from ..base.metrics import metric_of
 from ..base.paths import atomic, results
 from ..base.registry import detectors
+from ..base.views import TestedView
 from ..claims.targets import Target
 from .cells import Cell, cells_of, kept_runs, specs_of
 from .sources import lookup_of, sources
@@ -22,10 +23,10 @@ from ..measures.orders import value_of
 from ..runs.runs import read_record, status
 
 # %% ../../nbs/90_evidence/rows.ipynb #226e6630
-def faces_behind(spec, test:str)->str: # 'real' or 'stand-in'
+def faces_behind(spec, test:TestedView)->str: # 'real' or 'stand-in'
     "Where the faces of a run's training and of one of its tests came from: real only when both did."
     found = {d['view']: d['data'] for d in read_record(spec)['data']}
-    return 'real' if {found[str(spec.train)], found[test]} == {'real'} else 'stand-in'
+    return 'real' if {found[str(spec.train)], found[str(test)]} == {'real'} else 'stand-in'
 
 # %% ../../nbs/90_evidence/rows.ipynb #5e6fe83e
 def why_not(cell:Cell, profile:str)->tuple[str,str]: # status, note

@@ -21,7 +21,6 @@ from ..base.registry import Registry, detectors, load
 from ..base.seeds import rng
 from .cells import Cell, cell_of, kept_runs, predictions_of, specs_of, test_predictions
 from .values import freshness, kept_maps, maps_code, maps_path, values_code, values_of
-from ..faces.protocols import parse_protocol
 from ..measures.complexity import complexity, throughput
 from ..measures.estimates import assembled, mean_estimate, score_estimate
 from ..measures.explain import map_entropy
@@ -87,7 +86,7 @@ def _kept_estimate(kept:tuple, metric:str, level:str, training:str, even:bool): 
 
 def counts_alike(cell:Cell)->bool:
     "Whether both classes count alike in a cell: as in the papers, unless its protocol says `balance=all`."
-    return parse_protocol(cell.asked[1]).balance == 'equal'
+    return cell.asked[1].balance == 'equal'
 
 class Score(From):
     "Computed from the predictions of runs."
@@ -165,7 +164,7 @@ class Count(From):
     def estimate(self, cell, profile):
         if not cell.exists: return None
         setting, protocol = cell.asked
-        return float(getattr(cost(cell.key.method, setting, parse_protocol(protocol).side), self.fields[cell.key.metric]))
+        return float(getattr(cost(cell.key.method, setting, protocol.side), self.fields[cell.key.metric]))
 
 sources.register(Count(), 'count');
 

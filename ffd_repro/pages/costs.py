@@ -14,7 +14,6 @@ from ..base.registry import detectors
 from ..claims.names import display
 from ..claims.targets import RowKey, Target
 from ..evidence.cells import keys_of
-from ..faces.protocols import parse_protocol
 from ..measures.complexity import aten_macs, complexity, layer_macs
 from .tables import data_of, printed_here
 
@@ -30,8 +29,8 @@ def costs(target:Target, count=cost_row)->pd.DataFrame: # index: method; numbers
     printed, rows = printed_here(target.paper), {}
     for method, setting in target.methods:
         asked, protocol = target.asked(setting)
-        ours = count(method, asked, parse_protocol(protocol).side
-            or detectors[method].side) if method in detectors and asked in detectors[method].settings else {}
+        exists = method in detectors and asked in detectors[method].settings
+        ours = count(method, asked, protocol.side or detectors[method].side) if exists else {}
         theirs = {k.metric: printed.get(k, np.nan) for k in keys_of(target) if (k.method, k.setting) == (method, setting) and not k.train}
         rows[display(method, setting)] = {f'printed {k}': theirs.get(k, np.nan) for k in ('params', 'MACs')} | ours
     return pd.DataFrame(rows).T.reindex(columns=['printed params', 'params', 'printed MACs', 'layers', 'ptflops',
