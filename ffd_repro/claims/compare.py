@@ -14,7 +14,7 @@ import pandas as pd
 from ..base.contracts import REPORTED, ROW_KEY
 from ..base.metrics import metric_of, show_difference
 from ..base.registry import detectors, targets
-from .names import BASELINES, SYSTEMS, display
+from .names import QUOTED, display
 from ffd_repro.claims.relations import (
     ERROR,
     SEEN,
@@ -61,7 +61,7 @@ def why_missing(row, # of `reported().itertuples()`
                 built # names of the detectors there are
                )->str:
     "The reason why a printed number has no measured one."
-    if row.method not in SYSTEMS and row.method not in BASELINES: return 'quoted from the literature: not rebuilt here'
+    if row.method in QUOTED: return 'quoted from the literature: not rebuilt here'
     if row.method not in built: return 'not built yet'
     if f'{row.paper}/{row.item}' not in targets: return 'no page for this table yet'
     target = target_of(row)

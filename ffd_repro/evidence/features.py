@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from ..base.errors import BadSetting
 from ..base.nets import evaluation_mode
-from ..claims.names import KNOWN, display, display_view
+from ..claims.names import display, display_view
 from .cells import tested_faces
 from .figures import few, grid
 from .values import VALUES, measures
@@ -75,7 +75,7 @@ def looks(kinds)->dict: # name -> (colour, marker), the real faces first
 
 def named(spec)->str:
     "A run as a panel's title."
-    return display(spec.method, spec.setting) if spec.method in KNOWN else f'{spec.method} {spec.setting}'
+    return display(spec.method, spec.setting)
 
 def embedding_figure(nets:list, # of (model, run)
                      test:str # a view
