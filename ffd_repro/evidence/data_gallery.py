@@ -22,7 +22,7 @@ from ..corpora.splits import PARTS
 from ..faces.extraction import extract
 from ..faces.loading import FaceStore
 from ..faces.protocols import SWITCHES, Protocol, leak_report, split_under
-from ..faces.sampling import parse_sampling
+from ..faces.sampling import Even, Sampling
 from ..sets.face_sets import in_view
 from ..sets.stores import FaceRequest, corpus_root, face_store, missing_rule
 
@@ -77,11 +77,11 @@ def clip_of(view:View, profile:str)->tuple: # two rows of the video manifest (on
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #c5464da9
 def cut_clip(clip:pd.DataFrame, # from `clip_of`
-             root, sampling:str, # as faces.sampling reads it
+             root, rule:Sampling|Even,
              margin:float=1.3, side:int=96)->tuple: # uint8 [N, side, side, 3], frame numbers
     "The faces of the forged video under a sampling and a crop."
     with TemporaryDirectory() as tmp:
-        extract(clip, root, parse_sampling(sampling, clip.corpus[0]), side, out=Path(tmp)/'store', margin=margin)
+        extract(clip, root, rule, side, out=Path(tmp)/'store', margin=margin)
         store = FaceStore(Path(tmp)/'store')
         mine = np.flatnonzero(store.manifest.video == clip.video[0])
         return np.array(store.faces[mine]), store.manifest.frame.iloc[mine].tolist()
@@ -95,23 +95,22 @@ def levels_of(clip:pd.DataFrame, root)->pd.DataFrame: # rows of the video manife
     return every[alike].sort_values('quality', ignore_index=True)
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #5467cf14
-def frame_rules(clip:pd.DataFrame, root, most:int=5)->dict: # sampling -> numbers of the frames
+def frame_rules(clip:pd.DataFrame, root, most:int=5)->dict: # Sampling or Even -> numbers of the frames
     "Three ways to take `most` frames of a video: the first, spread, and every so many; short videos take a shorter step."
     n = count_frames(Path(root)/clip.path[0])
-    return {rule: parse_sampling(rule)[1].frames(n) for rule in (f'first:{most}', f'even:{most}',
-        f'every:{10 if n > 10*most else 2}x{most}')}
+    return {rule: rule.frames(n) for rule in (Sampling(1, most), Even(most), Sampling(10 if n > 10*most else 2, most))}
 
 def sampling_table(clip:pd.DataFrame, root, most:int=5)->pd.DataFrame: # index: sampling
     "Which frames each rule takes, and how much of the video lies between the first and the last."
     n = count_frames(Path(root)/clip.path[0])
-    return pd.DataFrame({rule: dict(frames=', '.join(map(str, at)), spanned=f'{(at[-1]-at[0]+1)/n:.0%}')
+    return pd.DataFrame({str(rule): dict(frames=', '.join(map(str, at)), spanned=f'{(at[-1]-at[0]+1)/n:.0%}')
         for rule, at in frame_rules(clip, root, most).items()}).T
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #664b9639
 def switch_rows(clip:pd.DataFrame, root, margins:tuple=(1., 1.3, 1.6))->list: # of (what, faces, their titles)
     "Rows of faces of one video: a row a sampling, then the same frame in crops of several sizes and at every quality."
-    rows = [(rule, *cut_clip(clip, root, rule)) for rule in frame_rules(clip, root)]
-    one = lambda clip, margin: cut_clip(clip, root, 'even:3', margin)[0][-1]
+    rows = [(str(rule), *cut_clip(clip, root, rule)) for rule in frame_rules(clip, root)]
+    one = lambda clip, margin: cut_clip(clip, root, Even(3), margin)[0][-1]
     rows.append(('crop', [one(clip, m) for m in margins], [f'× {m:g}' for m in margins]))
     levels = levels_of(clip, root)
     return rows + [('quality', [one(levels.iloc[[i]].reset_index(drop=True), 1.3) for i in range(len(levels))],

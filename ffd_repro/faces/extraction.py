@@ -250,7 +250,7 @@ def extract_view(view:str, profile:str, root=None, out=None, detector=None, side
     v = parse_view(view)
     at = location(root) if root else locate(v.corpus, profile)
     videos = view_videos(v, at.root, missing) if v.methods else read_corpus(v.corpus, at.root, v.quality or None, missing)
-    rules = parse_sampling(sampling, v.corpus) if sampling else sampling_for(v.corpus, profile)
+    rules = parse_sampling(sampling).of(v.corpus) if sampling else sampling_for(v.corpus, profile)
     other = {k: o for k, o in other.items() if o is not None and o is not False}
     asked = store_asked(v.corpus, v.quality, profile, *at, rules, side, detector=detector, methods=v.methods, **other)
     store = Path(out) if out else store_folder(asked)

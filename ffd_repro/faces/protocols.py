@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from ..base.errors import BadSetting, lookup
 from ..corpora.splits import image_split
-from .sampling import parse_sampling, sampling_for
+from .sampling import Preset, Rules, parse_sampling, sampling_for
 
 # %% ../../nbs/20_faces/protocols.ipynb #a399839b
 SWITCHES = dict(split=('official', 'image'), balance=('equal', 'all'))
@@ -22,14 +22,13 @@ SWITCHES = dict(split=('official', 'image'), balance=('equal', 'all'))
 class Protocol:
     "How the faces of an experiment are chosen; raises `BadSetting` or `UnknownName`."
     split:str='official' # by the corpus's lists or by persons; 'image': single faces at random, which leaks (LDFnet IV-A)
-    sampling:str=''      # as faces.sampling.parse_sampling reads it; '' is the profile's own
+    sampling:Rules|Preset|None=None # None is the profile's own
     margin:float=1.3     # side of the square over the face's longer side. not stated: chosen because FaceForensics++ takes it
     balance:str='equal'  # as many real faces as fake ones (LDFnet IV-A); 'all' keeps every face
     side:int=0           # pixels of a face as a paper prints them (LDA IV-A: 398), scaled by the profile; 0 is the profile's own
 
     def __post_init__(self):
         for switch, words in SWITCHES.items(): lookup(switch, getattr(self, switch), dict.fromkeys(words))
-        if self.sampling: parse_sampling(self.sampling)
         if not .5 <= self.margin <= 4:
             raise BadSetting(f'The value of margin is {self.margin}.', fix='use a factor between 0.5 and 4; 1 is the face box itself')
         if self.side != int(self.side) or not 0 <= self.side <= 4096 or 0 < self.side < 8:
@@ -49,7 +48,7 @@ def parse_switches(text:str # 'split=image,sampling=even:32,margin=1.0,balance=a
         lookup('switch of a protocol', switch, {f.name: None for f in dataclasses.fields(Protocol)})
         if not equals or not value or switch in given:
             raise BadSetting(f'{part!r} cannot be read.', where=text, fix="write each switch once, as 'split=image,sampling=even:32'")
-        try: given[switch] = dict(margin=float, side=int).get(switch, str)(value)
+        try: given[switch] = dict(margin=float, side=int, sampling=parse_sampling).get(switch, str)(value)
         except ValueError:
             raise BadSetting(f'{switch} is {value!r}.', where=text, fix="give a number, as 'margin=1.3' or 'side=398'") from None
     return given
@@ -79,7 +78,7 @@ def sampling_under(protocol:Protocol,
                    profile:str # 'smoke', 'small', 'paper'
                   )->tuple:    # (Sampling of originals, of fakes)
     "The frames that are taken of a corpus."
-    return parse_sampling(protocol.sampling, corpus) if protocol.sampling else sampling_for(corpus, profile)
+    return protocol.sampling.of(corpus) if protocol.sampling else sampling_for(corpus, profile)
 
 # %% ../../nbs/20_faces/protocols.ipynb #75ca5c68
 IMAGE_TEST = {'HFF': 1/5} # LDFnet IV-A: 4:1; 5:1 elsewhere
