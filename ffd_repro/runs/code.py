@@ -57,7 +57,7 @@ def training_code(spec:RunSpec)->str: # 16 hexadecimal digits
 
 def _training(build, setting, loss, augment, tiny, asked, data):
     used = [losses[loss]] if loss in losses else [] # a net's own loss belongs to the net
-    changes = [AUGMENT[word] for word in augment.split('+')]
+    changes = [AUGMENT[word] for word in augment]
     return fingerprint(build, setting, tiny, train, *used, *changes, faces_code(asked, data, learn=True), faces_code(asked, data),
                        without=LEFT)
 

@@ -36,7 +36,7 @@ class RunSpec:
     @property
     def asked(self)->dict: # plain values
         "Everything that identifies the run: not the tests, which only read it."
-        recipe = {k: v for k, v in dataclasses.asdict(self.recipe).items() if v is not None}
+        recipe = {k: v for k, v in self.recipe.plain.items() if v is not None}
         asked = dict(method=self.method, setting=self.setting, train=str(self.train), recipe=recipe, profile=self.profile.name,
                      data=self.data, seed=self.seed)
         return asked | (dict(protocol=str(self.protocol)) if str(self.protocol) else {})

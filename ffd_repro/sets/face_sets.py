@@ -99,7 +99,7 @@ def set_of(asked:FaceRequest,
 
 def faces(asked:FaceRequest,
           part:str, # 'train', 'val', 'test', 'all'
-          augment:str='none', # names of AUGMENT, joined by '+'
+          augment:tuple=('none',), # names of AUGMENT, in the order in which they act
           balanced:bool=False, # as many reals as fakes in every batch
           learn:bool=False # to train on: with masks and blends where the net needs them, and as many times as the profile says
          )->FaceSet:
@@ -110,5 +110,5 @@ def faces(asked:FaceRequest,
     kept = dict(mean=asked.needs.mean, std=asked.needs.std, **source)
     if alone and not learn: return KINDS['originals'](store, rows, seed=1, **kept).frozen()
     if learn: rows = np.tile(rows, -(-asked.profile.faces//len(rows)) or 1)
-    found = make(store, rows, augment=augment.split('+'), balanced=balanced, **kept)
+    found = make(store, rows, augment=augment, balanced=balanced, **kept)
     return treated(found, how) if how and how.kind not in ('part', 'crf') else found

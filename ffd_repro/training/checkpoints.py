@@ -7,7 +7,6 @@ __all__ = ['seal', 'unseal', 'facts_asked', 'differences', 'save_checkpoint', 'l
            'save_weights', 'weights_card', 'load_weights']
 
 # %% ../../nbs/60_training/checkpoints.ipynb #309ac845
-import dataclasses
 import hashlib
 import io
 import os
@@ -45,7 +44,7 @@ def facts_asked(model:torch.nn.Module,
                )->dict: # name -> plain value
     "What identifies a training: net, recipe and `more`."
     shapes = [(k, tuple(v.shape)) for k, v in model.state_dict().items()]
-    fields = {f'recipe.{k}': v for k, v in dataclasses.asdict(recipe).items()}
+    fields = {f'recipe.{k}': v for k, v in recipe.plain.items()}
     return {'net': type(model).__name__, 'shapes of the weights': digest(repr(shapes)), **fields, **more}
 
 # %% ../../nbs/60_training/checkpoints.ipynb #001af104
