@@ -18,12 +18,17 @@ OWN_LEVELS = {'DF-TIMIT': {'HQ': 'HQ', 'LQ': 'LQ'}} # its levels are two generat
 class View(NamedTuple):
     "A part of a corpus."
     corpus:str          # 'FF++', 'DFDC', 'Celeb-DF', 'HFF' …
-    quality:str=''      # 'c23', 'c40', 'raw', of DF-TIMIT 'LQ', 'HQ'; 'c23+c40' is both; '' where the corpus has no levels
+    qualities:tuple=()  # of 'c23', 'c40', 'raw', of DF-TIMIT 'LQ', 'HQ'; () where the corpus has no levels
     methods:tuple=()    # manipulations kept beside the originals; () keeps all
+
+    @property
+    def quality(self)->str: # 'c23+c40' is both; '' where the corpus has no levels
+        "The levels as names of stores write them."
+        return '+'.join(self.qualities)
 
     def __str__(self):
         short = {v: k for k, v in OWN_LEVELS.get(self.corpus, QUALITIES).items()}
-        quality = '-' + '+'.join(short[q] for q in self.quality.split('+')) if self.quality else ''
+        quality = '-' + '+'.join(short[q] for q in self.qualities) if self.qualities else ''
         return self.corpus + quality + (':' + ','.join(self.methods) if self.methods else '')
 
 # %% ../../nbs/00_base/views.ipynb #541cff29
@@ -40,7 +45,7 @@ def parse_view(name:str # as the tables write it: 'FF++-LQ:NT', 'Celeb-DF'
         raise BadSetting(f'{name!r} names its levels twice or in another order.',
                          fix=f'write each once, in the order {", ".join(QUALITIES)}')
     known = OWN_LEVELS.get(corpus, QUALITIES)
-    return View(corpus, '+'.join(lookup(f'level of {corpus}', level, known) for level in levels if level),
+    return View(corpus, tuple(lookup(f'level of {corpus}', level, known) for level in levels if level),
                 tuple(methods.split(',')) if methods else ())
 
 # %% ../../nbs/00_base/views.ipynb #c93086d3

@@ -178,9 +178,9 @@ def pixels_of(folder:Path)->dict: # array -> digest, sketch
     return json.loads(kept.read_text())
 
 # %% ../../nbs/40_sets/stores.ipynb #9924a6b6
-def _videos(corpus:str, quality:str, root)->pd.DataFrame: # the video manifest
-    "The videos of a corpus at a quality, or at several ('c23+c40')."
-    parts = [read_corpus(corpus, root, quality=q or None, missing=missing_rule()) for q in quality.split('+')]
+def _videos(view:View, root)->pd.DataFrame: # the video manifest
+    "The videos of a corpus at the qualities of a view, whatever its manipulations."
+    parts = [read_corpus(view.corpus, root, quality=q, missing=missing_rule()) for q in view.qualities or (None,)]
     if len(parts) == 1: return parts[0]
     videos = pd.concat(parts, ignore_index=True).drop_duplicates('video', ignore_index=True)
     videos.attrs = {k: [x for p in parts for x in p.attrs.get(k, [])] for k in ('missing', 'problems')}
@@ -204,13 +204,13 @@ def _asked_in_full(asked:FaceRequest, root, data:str)->tuple: # sampling, how fa
 def face_store(asked:FaceRequest, workers:int=2 # processes
               )->FaceStore: # a ClipStore where frames after each face are needed
     "The store that holds the faces of a request; extracts them when they are not there."
-    corpus, quality, profile = asked.view.corpus, asked.view.quality, asked.profile.name
-    root, data = corpus_root(corpus, profile)
+    profile = asked.profile.name
+    root, data = corpus_root(asked.view.corpus, profile)
     sampling, how, plain = _asked_in_full(asked, root, data)
     folder = store_folder(plain)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f'{folder}.lock'):
-        videos = _videos(corpus, quality, root)
+        videos = _videos(asked.view, root)
         if asked.crf is not None: videos, root = recoded(videos, root, asked.crf, profile, workers)
         extract(videos, root, sampling, asked.side, out=folder, workers=workers, asked=plain, **how)
         pixels_of(folder)
