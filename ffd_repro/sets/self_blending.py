@@ -150,7 +150,7 @@ def _shares(shares)->np.ndarray:
 # %% ../../nbs/40_sets/self_blending.ipynb #f60144a6
 class _Planned(MaskedSet):
     "A `MaskedSet` that knows what each fake is to be replaced by."
-    def __init__(self, store, *args, shares=(1/3, 1/3, 1/3), **kwargs):
+    def __init__(self, store, *args, shares, **kwargs):
         super().__init__(store, *args, **kwargs)
         self.upto, marked = _shares(shares), has_landmarks(landmarks_of(store)[self.rows])
         self.unmarked, self.marked = int((~marked).sum()), np.isin(np.arange(len(store)), self.rows[marked])
@@ -176,7 +176,7 @@ class _Planned(MaskedSet):
 class BlendSet(_Planned):
     "A `MaskedSet` in which some fakes are replaced by blends. `left_out` counts fakes without a mask, `unmarked` faces without landmarks."
     def __init__(self, store, *args, # as of `MaskedSet`
-                 shares=(1/3, 1/3, 1/3), # as it is, (Real, Real), (Fake, Real); BiG-Arts §4.1
+                 shares, # as it is, (Real, Real), (Fake, Real)
                  **kwargs):
         super().__init__(store, *args, shares=shares, **kwargs)
     def blend(self, made, keys, x, masks)->bool: # x uint8 [S,S,3], masks float32 [2,S,S]
