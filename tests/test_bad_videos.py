@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 import cv2
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import BadFile, BadSetting, MissingData, NoFace, UnknownName
+from ffd_repro.base.warm import PYTHON
 from ffd_repro.corpora.images import read_image
 from ffd_repro.corpora.reading import read_corpus
 from ffd_repro.corpora.videos import read_frames, read_video, video_info, write_video
@@ -151,7 +151,8 @@ def test_killed_extraction_goes_on_to_the_same_bytes(tree):
     "kill -9 in the middle, then the same call: the store is that of an uninterrupted run."
     store_of(tree, 'whole')
     code = f'''
-import time
+import os, time
+print(os.getpid(), flush=True)
 import ffd_repro.faces.cropping as c, ffd_repro.faces.extraction as e
 from pathlib import Path
 from ffd_repro.corpora.reading import read_corpus
@@ -162,11 +163,12 @@ root = Path({str(tree)!r})
 e.extract(read_corpus('FF++', root, 'c23'), root, {tuple(map(tuple, RULE))!r} and (Sampling(2, 4), Sampling(2, 1)),
           32, None, root.parent/'killed')
 '''
-    p = subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.DEVNULL, cwd=Path(__file__).resolve().parents[1])
+    p = subprocess.Popen([*PYTHON, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=Path(__file__).resolve().parents[1])
+    pid = int(p.stdout.readline())
     parts = lambda: list(tree.parent.glob('.killed.*/*.npz'))
     end = time.time() + 60
     while len(parts()) < 3 and time.time() < end: time.sleep(.02)
-    os.kill(p.pid, signal.SIGKILL); p.wait()
+    os.kill(pid, signal.SIGKILL); p.communicate()
     assert 3 <= len(parts()) < 8 and not (tree.parent/'killed').exists()
     store_of(tree, 'killed')
     for name in ('faces.npy', 'manifest.csv'): assert (tree.parent/'killed'/name).read_bytes() == (tree.parent/'whole'/name).read_bytes()
@@ -174,7 +176,7 @@ e.extract(read_corpus('FF++', root, 'c23'), root, {tuple(map(tuple, RULE))!r} an
 
 def test_command_line(tree, tmp_path):
     (tmp_path/'ffd_extract').write_text('import sys\nfrom ffd_repro.faces.extraction import ffd_extract\nsys.exit(ffd_extract())')
-    run = lambda *a: subprocess.run([sys.executable, tmp_path/'ffd_extract', *a], capture_output=True, text=True,
+    run = lambda *a: subprocess.run([*PYTHON, tmp_path/'ffd_extract', *a], capture_output=True, text=True,
                                     cwd=Path(__file__).resolve().parents[1],
                                     env=os.environ | dict(PYTHONPATH=str(Path(__file__).resolve().parents[1])))
     good = run('FF++-HQ', '--profile', 'smoke', '--root', str(tree), '--out', str(tmp_path/'s'), '--workers', '1')

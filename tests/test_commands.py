@@ -51,7 +51,7 @@ def test_a_missing_data_folder_is_said_at_once():
     assert done.returncode != 0 and 'FFD_DATA does not name a folder' in done.stderr and 'Traceback' not in done.stderr
 
 def test_two_processes_make_one_run(tmp_path):
-    words = [BIN/'ffd_train', 'meso_inception4', '--train', 'HFF', '--seed', '101']
+    words = [*PYTHON, BIN/'ffd_train', 'meso_inception4', '--train', 'HFF', '--seed', '101']
     env = os.environ | dict(FFD_RESULTS=str(tmp_path/'results'), OMP_NUM_THREADS='1')
     both = [subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     texts = [p.communicate(timeout=300) for p in both]

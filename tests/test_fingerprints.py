@@ -39,13 +39,13 @@ def asked(folder)->dict: # name of a run, or of a test of one -> fingerprint
 
 @pytest.fixture
 def copy(tmp_path):
-    shutil.copytree(ROOT/'ffd_repro', tmp_path/'ffd_repro', ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copytree(ROOT/'ffd_repro', tmp_path/'ffd_repro')
     return tmp_path
 
 @pytest.fixture(scope='module')
 def before(tmp_path_factory):
     folder = tmp_path_factory.mktemp('before')
-    shutil.copytree(ROOT/'ffd_repro', folder/'ffd_repro', ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copytree(ROOT/'ffd_repro', folder/'ffd_repro')
     return asked(folder)
 
 def module(folder, name:str)->Path: # 'faces.protocols'

@@ -3,7 +3,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 import cv2
@@ -13,6 +12,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from ffd_repro.base.errors import BadSetting, MissingData, NoFace
 from ffd_repro.base.paths import digest
+from ffd_repro.base.warm import PYTHON
 from ffd_repro.corpora.lfw import fetch_lfw, photographs
 from ffd_repro.corpora.splits import check_disjoint
 from ffd_repro.drawn.motion import track
@@ -83,6 +83,8 @@ def test_a_killed_run_goes_on_and_leaves_no_half(tmp_path):
     known = draw(tmp_path/'in', 8, 6)
     np.savez(tmp_path/'known.npz', **known)
     script = f"""
+import os
+print(os.getpid(), flush=True)
 import numpy as np
 from pathlib import Path
 from ffd_repro.base.paths import digest
@@ -91,10 +93,11 @@ known = dict(np.load({str(tmp_path/'known.npz')!r}))
 forge({str(tmp_path/'in')!r}, {str(tmp_path/'out')!r}, 'swap,blend', 2, workers=1,
       find=lambda p: known.get(digest(p.tobytes())), progress=False)
 """
-    run = subprocess.Popen([sys.executable, '-c', script], stderr=subprocess.DEVNULL)
+    run = subprocess.Popen([*PYTHON, '-c', script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    pid = int(run.stdout.readline())
     began, tree = time.time(), tmp_path/'out'/'LFW'
     while len(list(tree.rglob('fake/*/*/*.png')))<8 and run.poll() is None and time.time()-began<120: time.sleep(.02)
-    run.send_signal(signal.SIGKILL); run.wait()
+    os.kill(pid, signal.SIGKILL); run.communicate()
     assert (tree/'.made-begun.json').exists() and not (tree/'MADE.json').exists()
     assert all(cv2.imread(str(p)) is not None for p in tree.rglob('[!.]*.png'))
     def never(pixels): raise AssertionError('searched again')

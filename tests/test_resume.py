@@ -19,8 +19,6 @@ from ffd_repro.training.loop import train
 
 RECIPE = Recipe(epochs=4, batch=16, lr=.02, schedule='halve')   # 7 steps an epoch, 28 in all
 SEEDS, STEPS = (7, 8, 9), 28
-processes = multiprocessing.get_context('forkserver')           # children share imports, not random states
-processes.set_forkserver_preload(['ffd_repro.training.loop', 'torch._dynamo'])  # the second is what an optimizer imports late
 
 
 class Faces:
@@ -62,6 +60,7 @@ def run(folder=None, seed=7, every=3, net=None, recipe=RECIPE, **faces):
 
 def child(folder, seed, every, pipe, limit=None):
     "The training in a process of its own, telling each batch; the result goes to `result.pt`."
+    torch.seed()                                                # a fork shares imports, and has random states of its own
     if limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try: history, weights = run(folder, seed, every, told=lambda: pipe.send('batch'))
     except Exception as e: return pipe.send(f'{type(e).__name__}: {e}')
@@ -69,8 +68,8 @@ def child(folder, seed, every, pipe, limit=None):
 
 
 def start(*args):
-    here, there = processes.Pipe(duplex=False)
-    p = processes.Process(target=child, args=(*args[:3], there, *args[3:]))
+    here, there = multiprocessing.Pipe(duplex=False)
+    p = multiprocessing.Process(target=child, args=(*args[:3], there, *args[3:]))
     p.start()
     there.close()
     return p, here

@@ -3,13 +3,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import BadSetting
+from ffd_repro.base.warm import PYTHON
 from ffd_repro.corpora.locations import location
 from ffd_repro.corpora.reading import read_corpus
 from ffd_repro.corpora.videos import read_video, stated_crf, video_info
@@ -43,12 +43,18 @@ def cut(manifest, root, out):
 def test_killed_and_finished(trees, tmp_path):
     root, out = trees('FF++'), tmp_path/'crf35'
     m = read_corpus('FF++', root, 'c23')
-    code = f'from ffd_repro.corpora.reading import read_corpus\nfrom ffd_repro.sets.recoding import reencode\n' \
-           f'reencode(read_corpus("FF++", {str(root)!r}, "c23"), {str(root)!r}, {str(out)!r}, 35)'
-    child = subprocess.Popen([sys.executable, '-c', code], env=os.environ | dict(OMP_NUM_THREADS='1'))
+    code = f'''
+import os
+print(os.getpid(), flush=True)
+from ffd_repro.corpora.reading import read_corpus
+from ffd_repro.sets.recoding import reencode
+reencode(read_corpus("FF++", {str(root)!r}, "c23"), {str(root)!r}, {str(out)!r}, 35)
+'''
+    child = subprocess.Popen([*PYTHON, '-c', code], stdout=subprocess.PIPE)
+    pid = int(child.stdout.readline())
     deadline = time.monotonic() + 120
     while child.poll() is None and len(videos_in(out)) < 4 and time.monotonic() < deadline: time.sleep(.002)
-    child.send_signal(signal.SIGKILL); child.wait()
+    os.kill(pid, signal.SIGKILL); child.communicate()
     done = {p: p.stat().st_mtime_ns for p in videos_in(out)}
     assert 4 <= len(done) < len(m), 'it was not stopped half-way'
     assert location(out).data == 'stand-in' # a tree that is half there is not taken for a real corpus
