@@ -156,8 +156,9 @@ def file_numbers(frames, # of a clip; uint8 [n,H,W,3]
     frames = np.asarray(frames)
     grey = cv2.cvtColor(np.ascontiguousarray(frames[0]), cv2.COLOR_RGB2GRAY).astype(np.float32)
     facts = dict(bytes=np.log(size), frames=len(frames), height=frames.shape[1], width=frames.shape[2])
+    mean, spread = cv2.meanStdDev(frames.reshape(-1, 1, 3))
     found = dict(file=facts, packets=packets(video) if video else {}, blocks={'8x8': blockiness(grey)},
-                 colour=dict(enumerate([*frames.mean((0, 1, 2)), *frames.std((0, 1, 2))])))
+                 colour=dict(enumerate([*mean.ravel(), *spread.ravel()])))
     return {(g, str(k)): x for g, names in found.items() for k, x in names.items()}
 
 # %% ../../nbs/50_measures/probes.ipynb #b83d92a3
