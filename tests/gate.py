@@ -28,6 +28,7 @@ from ffd_repro.base.warm import HEAVY, PYTHON, warm  # noqa: E402 -- found on th
 BIN = Path(sys.executable).parent
 TESTERS = ('execnb.shell', 'nbdev.export', 'pytest')
 SHOWN = ('index.ipynb', '99_checks/') # notebooks whose kept outputs have to be what they give now
+LONGEST = ('mechanisms/test_bigarts.py', 'mechanisms/test_lda.py', 'test_standins.py', 'test_photographs.py', 'test_judge.py') # begun early
 
 class Tally:
     "Counts what passed, and says so as it happens."
@@ -48,6 +49,12 @@ def python(*words, **more):
     streams = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     done = subprocess.run([*PYTHON, *map(str, words)], cwd=ROOT, text=True, errors='replace', **streams, **more)
     return done.returncode == 0, time.time() - started, done.stdout
+
+def in_order(paths):
+    "Some short ones, so that something is said soon; the longest, so that both cores end together; and the others."
+    long = [p for name in LONGEST for p in paths if p.as_posix().endswith(name)]
+    short = [p for p in paths if p not in long]
+    return [*short[:8], *long, *short[8:]]
 
 def two_at_a_time(commands):
     "The same for several, by name, as they end."
@@ -77,11 +84,15 @@ def readme(tally):
     ok, _, text = python(BIN/'ffd_report', '--profile', 'small', '--check')
     tally.add('README, comparison and report are what the results give', '' if ok else text[-1500:])
 
+def single(tally):
+    "The two steps that are one process each, beside each other."
+    with ThreadPoolExecutor(2) as pool: list(pool.map(lambda step: step(tally), (regenerate, readme)))
+
 def all_notebooks(): return sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if not {'templates', '.ipynb_checkpoints'} & set(p.parts))
 
 def notebooks(tally, paths=None):
     "Every notebook from top to bottom."
-    commands = {str(p.relative_to(ROOT)): (__file__, p) for p in paths or all_notebooks()}
+    commands = {str(p.relative_to(ROOT)): (__file__, p) for p in in_order(paths or all_notebooks())}
     for name, ok, seconds, text in two_at_a_time(commands): tally.add(f'{name} ({seconds:.0f} s)', '' if ok else text[-4000:])
 
 def said(nb):
@@ -121,8 +132,8 @@ def pages(tally):
 
 def programs(tally, paths=None):
     "The whole-program tests."
-    options = '-q', '-rs', '--no-header', '-p', 'no:cacheprovider', '-W', 'ignore::pytest.PytestAssertRewriteWarning'
-    found = paths or sorted((ROOT/'tests').rglob('test_*.py'), key=lambda p: ('mechanisms' not in p.parts, p)) # the longest first
+    options = '-q', '-rs', '--no-header', '-p', 'no:cacheprovider', '-p', 'no:anyio', '-W', 'ignore::pytest.PytestAssertRewriteWarning'
+    found = in_order(paths or sorted((ROOT/'tests').rglob('test_*.py')))
     commands = {str(p.relative_to(ROOT)): ('-m', 'pytest', *options, p) for p in found}
     for name, ok, seconds, text in two_at_a_time(commands):
         counts = {word: int(n) for n, word in re.findall(r'(\d+) (passed|failed|skipped|error)', text.splitlines()[-1] if text else '')}
@@ -157,15 +168,16 @@ def quick(tally):
     for step, suffix in ((notebooks, '.ipynb'), (programs, '.py')):
         if paths := [p for p in found if p.suffix == suffix]: step(tally, paths)
 
-STEPS = dict(package=regenerate, notebooks=notebooks, pages=pages, programs=programs, results=readme)
+STEPS = dict(package=regenerate, results=readme, notebooks=notebooks, pages=pages, programs=programs)
+EVERYTHING = {'package and results': single, 'notebooks': notebooks, 'pages': pages, 'programs': programs}
 
 def main(names):
     tally = Tally()
     with warm(*HEAVY, *TESTERS): # imported once
-        for title in names or STEPS:
+        for title in names or EVERYTHING:
             print(f'\n== {title}', flush=True)
             started = time.time()
-            (STEPS | dict(quick=quick))[title](tally)
+            (STEPS | EVERYTHING | dict(quick=quick))[title](tally)
             print(f'   {time.time() - started:.0f} s', flush=True)
     used = sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
     if tally.failed: print('\nfailed: ' + ', '.join(tally.failed))
