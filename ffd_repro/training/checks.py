@@ -20,7 +20,7 @@ from ..base.metrics import METRICS, show_value
 from ..base.nets import evaluation_mode, offered, scoring_part, stage_layers
 from ..base.registry import Detector, detectors, load
 from ..base.seeds import rng, seed_everything
-from ..measures.complexity import complexity
+from ..measures.complexity import complexity, without_values
 from .losses import lesson, own_or
 from .steps import learnt_from, optimizer_for
 
@@ -122,7 +122,8 @@ def memorises(net, side:int)->int: # steps
 def computed_counts(detector:Detector # counted at full size and `detector.side`
                    )->dict: # params, MACs
     "What `measures.complexity` finds for the default setting."
-    c = complexity(detector.make(detector.settings[0]), detector.side, detector.after(detector.settings[0]))
+    setting = detector.settings[0]
+    c = complexity(without_values(lambda: detector.make(setting)), detector.side, detector.after(setting))
     return dict(params=c.params, MACs=c.macs)
 
 # %% ../../nbs/60_training/checks.ipynb #4270bc29
