@@ -9,7 +9,6 @@ __all__ = ['rng', 'seed_everything', 'random_states', 'set_random_states']
 import hashlib
 import random
 import numpy as np
-import torch
 
 # %% ../../nbs/00_base/seeds.ipynb #bdc315b8
 def rng(*keys # anything whose text identifies the draw: corpus, seed, video …
@@ -21,6 +20,7 @@ def rng(*keys # anything whose text identifies the draw: corpus, seed, video …
 # %% ../../nbs/00_base/seeds.ipynb #15e49c26
 def seed_everything(seed:int): # LDFnet IV-B2 uses 7
     "Seed python's, numpy's and torch's global streams."
+    import torch
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -28,6 +28,7 @@ def seed_everything(seed:int): # LDFnet IV-B2 uses 7
 # %% ../../nbs/00_base/seeds.ipynb #9b136bbb
 def random_states()->dict: # of tensors, lists and numbers
     "The states of all global random streams."
+    import torch
     version, state, gauss = random.getstate()
     name, keys, pos, has, cached = np.random.get_state()
     return dict(python=[version, list(state), gauss], torch=torch.get_rng_state(),
@@ -37,6 +38,7 @@ def random_states()->dict: # of tensors, lists and numbers
 # %% ../../nbs/00_base/seeds.ipynb #63aea9a5
 def set_random_states(states:dict): # from `random_states`
     "Put all global random streams back where `states` found them."
+    import torch
     version, state, gauss = states['python']
     random.setstate((version, tuple(state), gauss))
     name, keys, pos, has, cached = states['numpy']
