@@ -15,8 +15,8 @@ from ..base.metrics import SOURCES, metric_of
 from ..base.registry import Registry, targets
 from .targets import RowKey, target_of
 from .terms import TIE, CellTerm, Comparison, Const, available
-from ..measures.estimates import pool_of, tested
-from ..measures.orders import chance, estimates_of, exact, one_sided, value_of
+from ..measures.estimates import tested
+from ..measures.orders import chance, estimates_of, exact, known, one_sided
 
 # %% ../../nbs/85_claims/relations.ipynb #0b82447c
 @dataclass(frozen=True)
@@ -58,28 +58,27 @@ def against_zero(c:Comparison)->bool:
     numbers = lambda t: [t.number] if isinstance(t, Const) else [x for part in getattr(t, 'terms', ()) for x in numbers(part)]
     return not any(numbers(c.left) + numbers(c.right)) and {metric_of(k.metric).source for k in c.cells()} == {'score'}
 
-def estimated(c:Comparison, effect, pool:dict)->dict: # fields of `Outcome`
+def estimated(c:Comparison, effect)->dict: # fields of `Outcome`
     "What an estimate says of a comparison."
-    lo, hi, value = one_sided(effect, ERROR, True, pool), one_sided(effect, ERROR, False, pool), value_of(effect)
-    near = max(abs(one_sided(effect, 2*ERROR, lower, pool)) for lower in (True, False)) if against_zero(c) else np.nan
-    leaves = estimates_of(effect)
-    return dict(status=decide(c.sign, lo, hi, exact(effect)), effect=value, lo=lo, hi=hi, within=near, decides=1.43*(value - lo),
+    x, leaves = known(effect), estimates_of(effect)
+    lo, hi = one_sided(x, ERROR), one_sided(x, ERROR, False)
+    near = max(abs(one_sided(x, 2*ERROR, lower)) for lower in (True, False)) if against_zero(c) else np.nan
+    return dict(status=decide(c.sign, lo, hi, exact(effect)), effect=x.value, lo=lo, hi=hi, within=near, decides=1.43*(x.value - lo),
         # (1.96 + .84)/1.96
-        odds=(chance(effect, True, pool), chance(effect, False, pool)), people=min(map(tested, leaves), default=0),
+        odds=(chance(x), chance(x, False)), people=min(map(tested, leaves), default=0),
         seeds=min((len(p.seeds) for e in leaves for t, p in e.parts.items() if t), default=0))
 
 def judge_one(c:Comparison, look, # row key -> number, `Estimate` or None
               data:str='', # where the faces came from
-              few=never,   # row key -> whether trainings are missing, some or all
-              pool:dict=None # of `pool_of`
+              few=never    # row key -> whether trainings are missing, some or all
              )->Outcome:
     "The `Outcome` of one comparison under a lookup."
     effect, gaps = c.effect(look), tuple(k for k in dict.fromkeys(c.cells()) if look(k) is None)
     if effect is None:
         rest = available(c)
         return Outcome(c.show(data), 'not run', gaps=gaps, so_far='' if rest == c or rest.effect(look) is None
-            else judge_one(rest, look, few=few, pool=pool).status)
-    found = estimated(c, effect, pool)
+            else judge_one(rest, look, few=few).status)
+    found = estimated(c, effect)
     short, unknown = any(few(k) for k in c.cells() if k not in gaps), any(map(few, gaps))
     doubted = short and found['status'] in ('holds', 'fails') or unknown and found['status'] == 'holds'
     return Outcome(c.show(data), gaps=gaps, few=doubted, **found | (dict(status='undecided') if doubted else {}))
@@ -174,8 +173,7 @@ def judge(r:Relation, look, # row key -> number, `Estimate` or None
           printed:tuple=() # the effects among the printed numbers, as `judge` gives them
          )->Judgement:
     "Every comparison, and the verdict that follows from them."
-    pool = pool_of([e for c in r.comparisons for e in estimates_of(c.effect(look))])
-    outcomes = [judge_one(c, look, data, few, pool) for c in r.comparisons]
+    outcomes = [judge_one(c, look, data, few) for c in r.comparisons]
     at = [i for i, o in enumerate(outcomes) if o.people and o.status in SEEN and not o.few]
     sides = [by_holm([outcomes[i].odds[side] for i in at]) for side in (0, 1)]
     if len(at) == len(outcomes) and all(o.status == 'holds' for o in outcomes): sides[0] = [True]*len(at)

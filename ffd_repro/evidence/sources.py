@@ -210,7 +210,7 @@ class Speed(From):
         if not speed_path(profile).exists(): return None
         turns = pd.Series(json.loads(speed_path(profile).read_text())['turns'].get(cell.key.method, []), dtype=float)
         if turns.empty: return None
-        mean = mean_estimate({0: turns.set_axis([f'turn/{i}' for i in turns.index])}, kind='speed')
+        mean = mean_estimate({0: turns.set_axis([f'turn/{i}' for i in turns.index])}, what='speed')
         return mean + (turns.median() - mean.value)
 
     def total(self, cell, profile):

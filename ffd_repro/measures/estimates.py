@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNSEEN', 'Trained', 'joined', 'widened', 'Estimate', 'scaled', 'plus', 'weighted', 'Spread', 'corpora_of',
-           'people_variance', 'training_variance', 'repeated', 'pool_of', 'spread', 'ends', 'pulls', 'unseen', 'tested',
+           'people_variance', 'training_variance', 'repeated', 'spread', 'ends', 'pulls', 'unseen', 'tested',
            'assembled', 'score_estimate', 'mean_estimate']
 
 # %% ../../nbs/50_measures/estimates.ipynb #d1d07dae
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 import numpy as np
-from scipy import stats
+from scipy import special
 from ..base.errors import BadSetting, lookup
 from ..corpora.filmed import person_of
 from .jackknife import without
@@ -44,7 +44,6 @@ class Estimate:
     value:float
     people:tuple=()      # names of those who were tested
     parts:dict=field(default_factory=dict) # training -> Trained; '' for what is measured without training
-    kind:frozenset=frozenset() # what was measured: names of metric and test
 
     def __add__(self, x): return weighted(1, self, 1, x, self.value + x.value) if isinstance(x, Estimate) else plus(self, x)
     def __sub__(self, x): return weighted(1, self, -1, x, self.value - x.value) if isinstance(x, Estimate) else plus(self, -1*x)
@@ -60,11 +59,11 @@ class Estimate:
 # %% ../../nbs/50_measures/estimates.ipynb #c457b793
 def scaled(e:Estimate, by:float)->Estimate:
     "An estimate times a number."
-    return Estimate(by*e.value, e.people, {t: Trained(by*p.seeds, by*p.pull) for t, p in e.parts.items()}, e.kind)
+    return Estimate(by*e.value, e.people, {t: Trained(by*p.seeds, by*p.pull) for t, p in e.parts.items()})
 
 def plus(e:Estimate, x)->Estimate: # NotImplemented for anything but a number
     "An estimate and a number."
-    return Estimate(e.value + x, e.people, e.parts, e.kind) if np.isscalar(x) else NotImplemented
+    return Estimate(e.value + x, e.people, e.parts) if np.isscalar(x) else NotImplemented
 
 def weighted(a:float, e:Estimate, b:float, f:Estimate, value:float)->Estimate:
     "a times one estimate and b times another: what people and trainings they share is added up."
@@ -74,7 +73,7 @@ def weighted(a:float, e:Estimate, b:float, f:Estimate, value:float)->Estimate:
         for t, p in x.parts.items():
             s, u = parts.get(t, (0., 0.))
             parts[t] = Trained(s + weight*p.seeds, u + weight*widened(p.pull, at, len(people)))
-    return Estimate(value, people, parts, e.kind | f.kind)
+    return Estimate(value, people, parts)
 
 # %% ../../nbs/50_measures/estimates.ipynb #baf37d3d
 class Spread(NamedTuple):
@@ -102,21 +101,11 @@ def repeated(e:Estimate)->list: # of Trained
     return [p for p in e.parts.values() if len(p.seeds) > 1]
 
 # %% ../../nbs/50_measures/estimates.ipynb #5c2feb67
-def pool_of(estimates:list)->dict: # kind -> mean of `training_variance`
-    "What trainings vary by that are compared on the same test."
-    found = {}
-    for e in estimates: found.setdefault(e.kind, []).extend(map(training_variance, repeated(e)))
-    return {kind: np.mean(v, 0) for kind, v in found.items() if v}
-
-def spread(e:Estimate, pool:dict=None # of `pool_of`
-          )->Spread: # an infinite error where nothing is known
+def spread(e:Estimate)->Spread: # an infinite error where nothing is known
     "The standard error of an estimate over people and trainings."
     if len(e.people) < 2: return Spread(np.inf, 1.)
     of_people, df = people_variance(e)
-    seeds, alike = [], (pool or {}).get(e.kind)
-    for p in repeated(e):
-        n, own = len(p.seeds), training_variance(p)
-        seeds.append((*(own if alike is None else ((n - 1)*own + alike)/n)/n, n - 1. + (alike is not None)))
+    seeds = [(*training_variance(p)/len(p.seeds), len(p.seeds) - 1.) for p in repeated(e)]
     values, both, of_seeds = np.array(seeds).reshape(-1, 3).T
     more = max(0., (values - both).sum())
     variance = of_people.sum() + more
@@ -125,10 +114,10 @@ def spread(e:Estimate, pool:dict=None # of `pool_of`
     doubt = (of_people**2/df).sum() + (more > 0)*(values**2/of_seeds).sum()
     return Spread(variance**.5, max(variance**2/doubt, min([*df, *of_seeds])) if doubt else np.inf)
 
-def ends(e:Estimate, level:float=.95, pool:dict=None)->tuple: # lower and upper end
+def ends(e:Estimate, level:float=.95)->tuple: # lower and upper end
     "The interval of an estimate."
-    se, df = spread(e, pool)
-    half = se*stats.t.ppf((1 + level)/2, df) if se else 0.
+    se, df = spread(e)
+    half = se*special.stdtrit(df, (1 + level)/2) if se else 0.
     return e.value - half, e.value + half
 
 # %% ../../nbs/50_measures/estimates.ipynb #c02a55ba
@@ -147,17 +136,17 @@ def tested(e:Estimate)->int:
     return sum(UNSEEN not in p for p in e.people)
 
 def assembled(found:dict, # seed -> (value, [P] without each person)
-              people:tuple, training:str, kind:str, # of `Estimate`
+              people:tuple, training:str, what:str, # names of the training, and of metric and test
               reach:float=1. # between the lowest and the highest value that there can be; 0: no limits
              )->Estimate:
     "An estimate of the mean over seeds."
     seeds, pull = np.array([v for v, _ in found.values()]), np.stack([pulls(*f) for f in found.values()])
     if len(people) > 1 and not pull.any() and reach:
-        people, more = (*people, f'{people[0].partition("/")[0]}{UNSEEN}{training} {kind}'), reach*unseen(len(people))
+        people, more = (*people, f'{people[0].partition("/")[0]}{UNSEEN}{training} {what}'), reach*unseen(len(people))
         pull = np.pad(pull, ((0, 0), (0, 1)), constant_values=more)
         people, order, _ = joined(people, ())
         pull = widened(pull, order, len(people))
-    return Estimate(float(seeds.mean()), people, {training: Trained(seeds, pull)}, frozenset([kind]))
+    return Estimate(float(seeds.mean()), people, {training: Trained(seeds, pull)})
 
 # %% ../../nbs/50_measures/estimates.ipynb #cb8afc25
 def score_estimate(by_seed:dict, # training seed -> predictions of one test set
@@ -183,11 +172,11 @@ def score_estimate(by_seed:dict, # training seed -> predictions of one test set
 
 # %% ../../nbs/50_measures/estimates.ipynb #197c9c35
 def mean_estimate(by_seed:dict, # training seed -> values, indexed by video
-                  training:str='net', kind:str='', reach:float=0., # as of `assembled`
+                  training:str='net', what:str='', reach:float=0., # as of `assembled`
                   who=person_of)->Estimate:
     "The mean over videos, and over seeds."
     found, people = {}, tuple(sorted({who(v) for values in by_seed.values() for v in values.index}))
     for seed, values in sorted(by_seed.items()):
         by = values.groupby([who(v) for v in values.index]).agg(['sum', 'size']).reindex(people, fill_value=0)
         with np.errstate(invalid='ignore'): found[seed] = values.mean(), ((values.sum() - by['sum'])/(len(values) - by['size'])).to_numpy()
-    return assembled(found, people, training, kind, reach)
+    return assembled(found, people, training, what, reach)
