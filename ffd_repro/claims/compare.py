@@ -73,10 +73,11 @@ def why_missing(row, # of `reported().itertuples()`
 # %% ../../nbs/85_claims/compare.ipynb #5032806b
 def judge_size(row, ours:float)->tuple[str,str]: # verdict, why
     "Whether a count agrees with the printed one."
-    if row.as_printed.startswith('>') and ours >= row.value - half_unit(row): return 'match', 'above the printed lower bound'
+    agrees = 'consistent' if row.method in SYSTEMS else 'match'
+    if row.as_printed.startswith('>') and ours >= row.value - half_unit(row): return agrees, 'above the printed lower bound'
     off, tolerance = abs(ours - row.value), metric_of(row.metric).tolerance
-    if off <= half_unit(row): return 'match', 'to the last printed digit'
-    if off <= tolerance*row.value: return 'match', f'within {100*tolerance:g} %'
+    if off <= half_unit(row): return agrees, 'to the last printed digit'
+    if off <= tolerance*row.value: return agrees, f'within {100*tolerance:g} %'
     return 'differs', target_of(row).explained.get((row.method, row.metric),
         f'{100*(ours/row.value - 1):+.1f} %, and no explanation is on record')
 
@@ -129,6 +130,8 @@ def effect_text(j)->str: # of the worst comparison of a judgement
 # %% ../../nbs/85_claims/compare.ipynb #0ec04671
 def doubt(j)->str: # of an undecided judgement
     "Why comparisons decide nothing."
+    why = list(dict.fromkeys(x for o in j.outcomes for x in o.unlearnt))
+    if why: return f'net not learnt ({"; ".join(why[:3])}{f"; and {len(why) - 3} more" if len(why) > 3 else ""})'
     few = sum(o.few for o in j.outcomes)
     if few: return f'trainings are missing behind {few} of {j.n} comparison{"s"*(j.n > 1)}'
     return f'{j.of("undecided")} of {j.n} cannot be told from none, none contradicts it'
@@ -154,7 +157,8 @@ def reading(ours, # a judgement on our estimates
 
 # %% ../../nbs/85_claims/compare.ipynb #a8863ce4
 CLAIMS = ['claim', 'target', 'text', 'source', 'stated', 'paper', 'paper_k', 'paper_n', 'ours', 'holds', 'fails', 'bounded', 'smaller',
-    'undecided', 'not_run', 'n', 'verdict', 'scope', 'stale', 'effect', 'lo', 'hi', 'within', 'decides', 'printed', 'worst', 'reading']
+    'undecided', 'not_run', 'n', 'verdict', 'scope', 'stale', 'unlearnt', 'effect', 'lo', 'hi', 'within', 'decides', 'printed', 'worst',
+    'reading']
 
 class Judged(NamedTuple):
     "A claim with both of its judgements."
@@ -164,13 +168,13 @@ class Judged(NamedTuple):
 def judged(look, # our row key -> `Estimate`, a number, or None
            data:str='stand-in', # where our faces came from
            names=None, # of relations; all by default
-           few=never # our row key -> whether trainings are missing
+           few=never, unlearnt=never # our row key -> whether trainings are missing, and why a net has not learnt
           )->list: # of Judged
     "Claims, judged on the printed numbers and on ours."
     on_paper, found = printed_values(reported()).get, []
     for r in (relations[n] for n in (relations if names is None else names)):
         p = judge(r, on_paper)
-        found.append(Judged(p, judge(r, here(look), data, here(few), tuple(o.effect for o in p.outcomes))))
+        found.append(Judged(p, judge(r, here(look), data, here(few), here(unlearnt), tuple(o.effect for o in p.outcomes))))
     return found
 
 # %% ../../nbs/85_claims/compare.ipynb #4e20517e
@@ -178,10 +182,10 @@ def claim_row(j:Judged, data:str, side:int, stale=never)->list: # values of CLAI
     "One claim."
     r, (p, o) = j.ours.relation, j
     w, old = o.worst, {k for c in r.comparisons for k in c.cells() if here(stale)(k)}
-    ends = (w.effect, w.lo, w.hi, w.within, w.decides, w.printed) if w else (np.nan,)*6
+    ends, idle = (w.effect, w.lo, w.hi, w.within, w.decides, w.printed) if w else (np.nan,)*6, sum(bool(x.unlearnt) for x in o.outcomes)
     counts = [o.of(s) for s in ('holds', 'fails', 'bounded', 'smaller', 'undecided', 'not run')]
     return [r.name, r.target, r.claim, r.source, 'stated' if r.stated else 'derived', on_printed(p), p.k, p.n - p.of('not run'), tally(o),
-        *counts, o.n, o.verdict, scope(o, data, side), len(old), *ends, effect_text(o), reading(o, on_printed(p))]
+        *counts, o.n, o.verdict, scope(o, data, side), len(old), idle, *ends, effect_text(o), reading(o, on_printed(p))]
 
 def relations_table(found:list, # of Judged
                     data:str='stand-in', side:int=64, # where our faces came from, pixels
@@ -191,7 +195,8 @@ def relations_table(found:list, # of Judged
     return pd.DataFrame([claim_row(j, data, side, stale) for j in found], columns=CLAIMS)
 
 # %% ../../nbs/85_claims/compare.ipynb #711430f6
-COMPARISONS = ['claim', 'comparison', 'printed', 'effect', 'lo', 'hi', 'within', 'decides', 'people', 'seeds', 'status', 'metric']
+COMPARISONS = ['claim', 'comparison', 'printed', 'effect', 'lo', 'hi', 'within', 'decides', 'power', 'people', 'seeds', 'status',
+    'metric']
 
 def comparisons_table(found:list # of Judged
                      )->pd.DataFrame: # columns of COMPARISONS
@@ -200,7 +205,8 @@ def comparisons_table(found:list # of Judged
     for j in found:
         for c, o in zip(j.ours.relation.comparisons, j.ours.outcomes):
             metric = next((RowKey(*k).metric for k in c.cells()), '')
-            row = [j.ours.relation.name, o.text, o.printed, o.effect, o.lo, o.hi, o.within, o.decides, o.people, o.seeds, o.status, metric]
+            row = [j.ours.relation.name, o.text, o.printed, o.effect, o.lo, o.hi, o.within, o.decides, o.power, o.people, o.seeds, o.status,
+                metric]
             if o.people and o.status in SEEN: rows.setdefault((c.left, c.sign, c.right), row)
     return pd.DataFrame(list(rows.values()), columns=COMPARISONS)
 

@@ -22,9 +22,10 @@ from ..claims.compare import compare, comparisons_table, expected, judged, relat
 from ..claims.names import PAPERS
 from ..claims.relations import relations_of
 from ..claims.reported import reported
+from ..evidence.learnt import kept_probes, unlearnt_nets
 from ..evidence.rows import read_rows
 from ..evidence.sources import few_trainings, lookup_of, stale_cells
-from .ledger import CHANCE, headline, markdown_table, verdict_counts, verdict_shown, write_comparison
+from .ledger import ABOUT, chances, in_order_of_need, markdown_table, verdict_counts, verdict_shown, write_comparison
 from .tables import data_of
 
 # %% ../../nbs/95_pages/report.ipynb #bdfb4d3f
@@ -34,14 +35,15 @@ class Ledger(NamedTuple):
     claims:pd.DataFrame      # every claim, of `relations_table`
     comparisons:pd.DataFrame # every comparison that was judged, of `comparisons_table`
     chance:float             # claims that would be decided by chance, at most
+    meters:int               # views of which it is on record what a meter reaches
 
 def ledger(profile:str)->Ledger:
     "Every printed number and every claim, with what a profile measured."
     rows = read_rows(profile)
     data = data_of(rows) or 'stand-in'
-    found = judged(lookup_of(profile), data, few=few_trainings(profile))
+    found = judged(lookup_of(profile), data, few=few_trainings(profile), unlearnt=unlearnt_nets(profile))
     claims = relations_table(found, data, profile_of(profile).side, stale_cells(profile))
-    return Ledger(compare(reported(), rows), claims, comparisons_table(found), expected(found))
+    return Ledger(compare(reported(), rows), claims, comparisons_table(found), expected(found), len(kept_probes(profile)))
 
 # %% ../../nbs/95_pages/report.ipynb #f5366fad
 def faces_table(profile:str)->pd.DataFrame: # one row a view and state of the corpus
@@ -71,8 +73,10 @@ def summary_block(book:Ledger, profile:str)->str:
     rows = pd.DataFrame({'claim': judged.claim, 'it says': judged.text, 'printed numbers': judged.paper, 'here': judged.ours,
         'verdict': [verdict_shown(r) for r in judged.itertuples()]})
     table = lambda kind: markdown_table(rows[judged.stated == kind]) if (judged.stated == kind).any() else 'None yet.'
-    return (f'**Numbers** (profile `{profile}`):\n\n{markdown_table(headline(book.numbers))}\n\n'
-            f'**Claims**:\n\n{markdown_table(verdict_counts(book.claims))}\n\n{SCOPE}{CHANCE.format(book.chance)}\n\n'
+    known = in_order_of_need(book.numbers, book.claims)
+    first = [f'**{title}**\n\n{markdown_table(t)}\n\n{ABOUT[title]}\n\n' for title, t in known.items()]
+    return (f'{"".join(first)}**Claims on faces** (profile `{profile}`)\n\n{markdown_table(verdict_counts(book.claims))}\n\n'
+            f'{SCOPE}{chances(book.comparisons, book.chance, book.meters)}\n\n'
             f'What the papers state:\n\n{table("stated")}\n\nWhat no sentence states and their tables show:\n\n{table("derived")}')
 
 # %% ../../nbs/95_pages/report.ipynb #ac9785e1

@@ -21,6 +21,7 @@ from ..claims.relations import read_as, relations_of
 from ..claims.reported import printed_values, reported
 from ..claims.targets import RowKey, Target
 from ..evidence.cells import cells_of, keys_of
+from ..evidence.learnt import unlearnt_nets
 from ..evidence.planning import plan
 from ..evidence.sources import few_trainings, stale_cells
 from ..measures.estimates import ends
@@ -83,7 +84,7 @@ def our_table(target:Target, rows:pd.DataFrame)->pd.DataFrame:
 # %% ../../nbs/95_pages/tables.ipynb #d6ae433f
 def claims_table(target:Target, look, profile:str, data:str='')->pd.DataFrame:
     "The target's claims, judged on the printed numbers and on ours."
-    found = judged(look, data, relations_of(target.key), few_trainings(profile))
+    found = judged(look, data, relations_of(target.key), few_trainings(profile), unlearnt_nets(profile))
     return claims_shown(relations_table(found, data, profile_of(profile).side, stale_cells(profile))).set_index('claim')
 
 # %% ../../nbs/95_pages/tables.ipynb #22d1061f
