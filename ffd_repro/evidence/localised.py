@@ -63,7 +63,7 @@ def drawn_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
     rows = []
     for name, (logits, truth) in drawn_maps(model, fs.images(at), masks).items():
         shows = truth.any((1, 2)) # a pair of places that differ may be lost where the map is coarse
-        each, _ = localisation(logits[shows], truth[shows], np.array([source]*shows.sum()), of[shows], n=2)
+        each, _ = localisation(logits[shows], truth[shows], np.array([source]*shows.sum()), of[shows])
         rows += [(metric, name, test, v, x) for column, metric in KEPT.items() for v, x in zip(each.video, each[column]) if np.isfinite(x)]
     return pd.DataFrame(rows, columns=VALUES)
 

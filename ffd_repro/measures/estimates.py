@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['UNSEEN', 'Trained', 'joined', 'widened', 'Estimate', 'scaled', 'plus', 'weighted', 'Spread', 'corpora_of',
            'people_variance', 'training_variance', 'repeated', 'spread', 'ends', 'pulls', 'unseen', 'tested',
-           'assembled', 'score_estimate', 'mean_estimate']
+           'assembled', 'score_estimate', 'mean_estimate', 'over_people']
 
 # %% ../../nbs/50_measures/estimates.ipynb #d1d07dae
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 import numpy as np
+import pandas as pd
 from scipy import special
 from ..base.errors import BadSetting, lookup
 from ..corpora.filmed import person_of
@@ -180,3 +181,11 @@ def mean_estimate(by_seed:dict, # training seed -> values, indexed by video
         by = values.groupby([who(v) for v in values.index]).agg(['sum', 'size']).reindex(people, fill_value=0)
         with np.errstate(invalid='ignore'): found[seed] = values.mean(), ((values.sum() - by['sum'])/(len(values) - by['size'])).to_numpy()
     return assembled(found, people, training, what, reach)
+
+# %% ../../nbs/50_measures/estimates.ipynb #estover2
+def over_people(values, videos)->tuple: # [N], NaN where not defined, [N] -> mean, lower and upper end; NaN where there is none
+    "A mean over faces, with its 95 % interval over the people who are filmed."
+    known = pd.Series(np.asarray(values, float), np.asarray(videos)).dropna()
+    if known.empty: return (np.nan,)*3
+    e = mean_estimate({0: known})
+    return e.value, *(ends(e) if np.isfinite(spread(e).se) else (np.nan, np.nan))

@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from ..base.errors import BadSetting
-from .intervals import interval
-from .localisation import mean_replicates
+from .estimates import over_people
 from ..sets.regions import difference, gamma_of, pair_rows, same_window
 
 # %% ../../nbs/50_measures/spectra.ipynb #071e7331
@@ -139,15 +138,11 @@ def store_pairs(store, # FaceStore
 
 # %% ../../nbs/50_measures/spectra.ipynb #75ff6a61
 def spectra_summary(found:pd.DataFrame, # one row a pair
-                    videos, # [N] of the fakes
-                    n:int=500, seed:int=0)->pd.DataFrame: # index as the columns of `found`; mean, lo, hi, pairs
-    "Mean over pairs and 95 % interval over videos of every column; NaN where nothing is defined."
-    rows, videos = {}, np.asarray(videos)
-    for name, column in found.items():
-        has = np.isfinite(column.to_numpy(float))
-        lo, hi = interval(mean_replicates(column[has], videos[has], n, seed)) if len(set(videos[has])) > 1 else (np.nan, np.nan)
-        rows[name] = dict(mean=column[has].mean(), lo=lo, hi=hi, pairs=int(has.sum()))
-    return pd.DataFrame(rows).T
+                    videos # [N] of the fakes
+                   )->pd.DataFrame: # index as the columns of `found`; mean, lo, hi, pairs
+    "Mean over pairs and 95 % interval over people of every column; NaN where nothing is defined."
+    rows = {name: (*over_people(column.where(np.isfinite(column)), videos), np.isfinite(column).sum()) for name, column in found.items()}
+    return pd.DataFrame(rows, index=['mean', 'lo', 'hi', 'pairs']).T
 
 def sweep(fakes, reals, videos, # uint8 [N, S, S, 3] twice; [N]
           size:int=None, shares:tuple=(.01, .02, .05, .1, .2), # of the largest possible difference

@@ -164,7 +164,7 @@ def test_masks_of_unseen_people():
     seen, truth = maps(net, x[~known])['M_In'], (masks[~known, 0] > .5)
     rows = pd.DataFrame(dict(video=np.arange((~known).sum()).astype(str)))
     faces, table = localisation(seen.clip(1e-6, 1-1e-6), truth, np.where(kinds[~known] == 1, 'difference', 'real'), rows,
-                                given='probabilities', n=50)
+                                given='probabilities')
     scores = table.set_index(['mask', 'metric']).value
     usual = masks[known & (kinds == 1), 0].mean(0) >= .5
     # of a mask that looks at nothing, which calls reals as well
