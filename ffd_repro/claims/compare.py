@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['OURS', 'COMPARISON', 'NO_OURS', 'CLAIMS', 'COMPARISONS', 'summary', 'measured', 'why_missing', 'judge_size',
-           'judge_score', 'verdict', 'compare', 'effect_text', 'doubt', 'reading', 'Judged', 'judged', 'claim_row',
-           'relations_table', 'comparisons_table', 'expected']
+           'judge_score', 'verdict', 'compare', 'effect_text', 'doubt', 'reading', 'Judged', 'judged', 'asked_first',
+           'claim_row', 'relations_table', 'comparisons_table', 'expected']
 
 # %% ../../nbs/85_claims/compare.ipynb #a05bbb02
 from typing import NamedTuple
@@ -157,8 +157,8 @@ def reading(ours, # a judgement on our estimates
 
 # %% ../../nbs/85_claims/compare.ipynb #a8863ce4
 CLAIMS = ['claim', 'target', 'text', 'source', 'stated', 'paper', 'paper_k', 'paper_n', 'ours', 'holds', 'fails', 'bounded', 'smaller',
-    'undecided', 'not_run', 'n', 'verdict', 'scope', 'stale', 'unlearnt', 'effect', 'lo', 'hi', 'within', 'decides', 'printed', 'worst',
-    'reading']
+    'undecided', 'not_run', 'n', 'own', 'verdict', 'scope', 'stale', 'unlearnt', 'effect', 'lo', 'hi', 'within', 'decides', 'printed',
+    'worst', 'reading']
 
 class Judged(NamedTuple):
     "A claim with both of its judgements."
@@ -178,21 +178,32 @@ def judged(look, # our row key -> `Estimate`, a number, or None
     return found
 
 # %% ../../nbs/85_claims/compare.ipynb #4e20517e
-def claim_row(j:Judged, data:str, side:int, stale=never)->list: # values of CLAIMS
+def asked_first(found:list # of Judged
+               )->dict: # name of a claim -> how many of its comparisons no claim before it asks for
+    "Which claims ask for something of their own."
+    seen, own = set(), {}
+    for j in found:
+        r = j.ours.relation
+        new = {(c.left, c.sign, c.right) for c in r.comparisons} - seen
+        own[r.name], seen = len(new), seen | new
+    return own
+
+def claim_row(j:Judged, own:int, data:str, side:int, stale=never)->list: # values of CLAIMS
     "One claim."
     r, (p, o) = j.ours.relation, j
     w, old = o.worst, {k for c in r.comparisons for k in c.cells() if here(stale)(k)}
     ends, idle = (w.effect, w.lo, w.hi, w.within, w.decides, w.printed) if w else (np.nan,)*6, sum(bool(x.unlearnt) for x in o.outcomes)
     counts = [o.of(s) for s in ('holds', 'fails', 'bounded', 'smaller', 'undecided', 'not run')]
     return [r.name, r.target, r.claim, r.source, 'stated' if r.stated else 'derived', on_printed(p), p.k, p.n - p.of('not run'), tally(o),
-        *counts, o.n, o.verdict, scope(o, data, side), len(old), idle, *ends, effect_text(o), reading(o, on_printed(p))]
+        *counts, o.n, own, o.verdict, scope(o, data, side), len(old), idle, *ends, effect_text(o), reading(o, on_printed(p))]
 
 def relations_table(found:list, # of Judged
                     data:str='stand-in', side:int=64, # where our faces came from, pixels
                     stale=never # our row key -> whether other code made it
                    )->pd.DataFrame: # columns of CLAIMS
     "Every claim with both judgements, and with the scope of ours."
-    return pd.DataFrame([claim_row(j, data, side, stale) for j in found], columns=CLAIMS)
+    own = asked_first(found)
+    return pd.DataFrame([claim_row(j, own[j.ours.relation.name], data, side, stale) for j in found], columns=CLAIMS)
 
 # %% ../../nbs/85_claims/compare.ipynb #711430f6
 COMPARISONS = ['claim', 'comparison', 'printed', 'effect', 'lo', 'hi', 'within', 'decides', 'power', 'people', 'seeds', 'status',
@@ -213,4 +224,6 @@ def comparisons_table(found:list # of Judged
 def expected(found:list # of Judged
             )->float: # of claims
     "How many claims would be decided by chance where no net differs from any other, at most."
-    return 2*ERROR*sum(any(o.people for o in j.ours.seen) and j.ours.verdict != 'not run' for j in found)
+    own = asked_first(found)
+    asked = [j.ours for j in found if own[j.ours.relation.name]]
+    return 2*ERROR*sum(any(o.people for o in j.seen) and j.verdict != 'not run' for j in asked)

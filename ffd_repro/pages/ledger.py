@@ -145,10 +145,11 @@ def comparisons_shown(comparisons:pd.DataFrame)->pd.DataFrame:
 
 def verdict_counts(claims:pd.DataFrame)->pd.DataFrame: # one row a verdict
     "How many claims have which verdict: those that a sentence states, and those that a table shows."
-    return pd.crosstab(claims.verdict, claims.stated).reindex(columns=['stated', 'derived'], fill_value=0).reset_index().rename_axis(
-        columns=None)
+    own = claims[claims.own > 0] # what only repeats others is counted there
+    return pd.crosstab(own.verdict, own.stated).reindex(columns=['stated', 'derived'], fill_value=0).reset_index().rename_axis(columns=None)
 
-DERIVED = 'Read off a table, and in no sentence of a paper; what repeats a comparison of another claim is counted there.'
+DERIVED = ('Read off a table, and in no sentence of a paper. A comparison that another claim asks for is counted there, '
+    'and a claim of no other comparisons is in no count of verdicts.')
 CHANCE = 'Where no net differed from any other, at most {:.1f} of the claims on stand-ins would be supported or contradicted, by chance.'
 POWER = ('*Power* is how likely these people and seeds find an effect as large as the printed one: at least four cases of five in {} '
     'of the {} comparisons that have one.')
