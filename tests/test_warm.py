@@ -72,6 +72,16 @@ def test_commands_end_with_their_server(monkeypatch):
     assert gone(pid) and command.wait(10)
     assert start('print(1)').communicate()[0] == '1\n'
 
+def test_a_server_under_a_server_knows_what_was_worked_out_first(server):
+    shows = 'import json, sys; print(getattr(json, "worked_out", None), sys.argv); sys.exit(3)'
+    with warm(first='import json; json.worked_out = 7'):
+        command = start(shows, 'a word')
+        assert (command.communicate()[0], command.returncode) == ("7 ['-c', 'a word']\n", 3)
+        outlives = start('import os, time; print(os.getpid(), flush=True); time.sleep(60)')
+        pid = outlives.stdout.readline().strip()
+    assert gone(pid) and outlives.wait(10)
+    assert start(shows, 'a word').communicate()[0] == "None ['-c', 'a word']\n" # and nobody else does
+
 def test_forks_of_a_starter_with_workers_keep_their_output_and_leave_the_workers_alone():
     text = '''import multiprocessing, os, subprocess, tempfile
 from joblib import Parallel, delayed

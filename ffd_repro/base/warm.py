@@ -187,35 +187,37 @@ class Server:
             connection.close()
 
 # %% ../../nbs/00_base/warm.ipynb #a1c90e16
-def serve(listener, starter, # descriptors
+def serve(first:str, # Python, run after the imports
           *modules): # names, to be imported first
-    "What the server does, from its first import to the end of its starter."
+    "What the server does, from its first import to the end of its starter: it listens at 0, and 1 ends with the starter."
     import gc
     import importlib
     for name in modules: importlib.import_module(name)
+    exec(first, {})
     gc.freeze() # what is there already need not be looked through by every fork
-    Server(socket.socket(fileno=int(listener)), int(starter)).serve()
+    Server(socket.socket(fileno=0), 1).serve()
 
 # %% ../../nbs/00_base/warm.ipynb #a1c90e18
 HEAVY = ('ffd_repro.base.compat', 'timm', 'sklearn.metrics', 'cv2', 'pandas', 'matplotlib.pyplot', 'seaborn', 'papermill',
          'jupyter_client.manager', 'ipykernel.kernelapp', 'snakemake.cli') # what takes long to import, and most commands here need
 
 @contextmanager
-def warm(*modules): # names of modules to import first
+def warm(*modules, # names of modules to import first
+         first:str=''): # Python that is run after them: what it leaves in memory is there for every command
     "While it lasts, `PYTHON` runs commands as forks of a process with these modules; where forks are not safe, it does nothing."
     import subprocess
     import tempfile
-    if sys.platform != 'linux' or server():
+    if sys.platform != 'linux' or server() and not first:
         yield
         return
     text = 'import sys; from ffd_repro.base.warm import serve; serve(*sys.argv[1:])'
+    command = [*PYTHON, '-c', text, first, *modules] # a fork itself, where a server is
     starter, alive = os.pipe() # the second end closes with this process, however it ends
     with tempfile.TemporaryDirectory(prefix='ffd-') as folder:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address := f'{folder}/{socket_name()}')
             listener.listen(64)
-            fds = (listener.fileno(), starter)
-            process = subprocess.Popen([sys.executable, '-c', text, *map(str, fds), *modules], pass_fds=fds, start_new_session=True)
+            process = subprocess.Popen(command, stdin=listener, stdout=starter, start_new_session=True)
         os.close(starter)
         before, os.environ[ADDRESS] = os.environ.get(ADDRESS, ''), address
         try: yield
