@@ -31,7 +31,7 @@ RECIPES = dict(
     paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'),
     # not stated: chosen because two epochs, as LDFnet has, teach it nothing
     small=Recipe(epochs=4, batch=16, lr=5e-4, schedule='cosine', channels_last=True),
-    smoke=Recipe(epochs=1, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
+    smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 # %% ../../nbs/70_baselines/xception.ipynb #21397d3e
 xception = detectors.register(Detector(

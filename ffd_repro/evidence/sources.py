@@ -68,13 +68,16 @@ def unit(level:str)->str: # 'frame' or 'video'
     "What is scored at a level as tables name it."
     return UNIT.get(level, level)
 
-@lru_cache(maxsize=4096)
-def _kept_scores(read:tuple, level:str, even:bool)->pd.DataFrame: return score_table(test_predictions(*read), level, even=even)
+@lru_cache(maxsize=8192)
+def _kept_score(read:tuple, metric:str, level:str, even:bool)->pd.Series:
+    return score_table(test_predictions(*read), level, (metric,), even).iloc[0]
 
-def scored(predictions:pd.DataFrame, level:str, even:bool=False)->pd.DataFrame: # 'frame' or 'video'; both classes count alike
-    "Every score of some predictions; worked out once for those that were read from a run."
+def scored(predictions:pd.DataFrame, metric:str, level:str, # 'frame' or 'video'
+           even:bool=False # both classes count alike
+          )->pd.Series: # value, status
+    "One score of some predictions; worked out once for those that were read from a run."
     read = predictions.attrs.get('read')
-    return _kept_scores(read, level, even) if read else score_table(predictions, level, even=even)
+    return _kept_score(read, metric, level, even) if read else score_table(predictions, level, (metric,), even).iloc[0]
 
 def training_of(cell:Cell, seeds)->str: # equal names are the same nets
     "The name of the training behind a cell."
@@ -97,13 +100,12 @@ class Score(From):
         except Undefined: return None
 
     def seed_values(self, cell, profile):
-        score = lambda t: t[t.metric == cell.key.metric].value.iloc[0]
-        table = lambda p: scored(p, unit(cell.key.level), counts_alike(cell))
-        return {seed: (score(table(p)), len(p)) for seed, p in predictions_of(cell, profile).items()}
+        score = lambda p: scored(p, cell.key.metric, unit(cell.key.level), counts_alike(cell)).value
+        return {seed: (score(p), len(p)) for seed, p in predictions_of(cell, profile).items()}
 
     def undefined(self, cell, profile):
-        tables = [scored(p, unit(cell.key.level)).set_index('metric').status for p in predictions_of(cell, profile).values()]
-        return next((why for t in tables if (why := t[cell.key.metric]) != 'ok'), '')
+        states = [scored(p, cell.key.metric, unit(cell.key.level)).status for p in predictions_of(cell, profile).values()]
+        return next((why for why in states if why != 'ok'), '')
 
 sources.register(Score(), 'score');
 

@@ -51,6 +51,7 @@ def tidy_page(nb):
     return nb
 
 # %% ../../nbs/95_pages/pages.ipynb #facbc665
+os.environ.setdefault('PYDEVD_DISABLE_FILE_VALIDATION', '1') # or every kernel says that its modules are frozen
 AT_START = ("__import__('pandas').set_option('display.max_columns', 20)", '%matplotlib inline')
 
 @contextlib.contextmanager
@@ -81,7 +82,6 @@ def make_page(key:str, profile:str, train:bool=True, progress:bool=True)->Path: 
     if not any('parameters' in c.metadata.get('tags', []) for c in nbformat.read(template, 4).cells):
         raise BadSetting('A template has no cell tagged `parameters`.', template,
                          'tag it, and keep `allowed_cell_metadata_keys = tags` in settings.ini')
-    os.environ.setdefault('PYDEVD_DISABLE_FILE_VALIDATION', '1')
     try:
         with atomic(page) as tmp, kernel_options() as options:
             papermill.execute_notebook(template, tmp, dict(target=key, profile=profile, train=train), kernel_name='python3',

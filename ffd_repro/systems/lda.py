@@ -153,7 +153,7 @@ RECIPES = dict(
     paper=Recipe(epochs=20, batch=32, lr=3e-4, optimizer='sgd', momentum=.9, schedule='halve', every=5), # Sec. V-A
     # not stated: chosen because a run has to fit five minutes on two cores
     small=Recipe(epochs=4, batch=16, lr=5e-4, schedule='cosine', channels_last=True),
-    smoke=Recipe(epochs=1, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
+    smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 DISPLAYS = dict(full='spatial-temporal', spatial='spatial only', temporal='temporal only', base='backbone only',
                 **{f'm{m}': f'{m} attention map' + 's'*(m > 1) for m in (1, 2, 3, 5)},
