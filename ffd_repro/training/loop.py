@@ -20,14 +20,14 @@ from ..base.paths import digest
 from ..base.seeds import random_states, seed_everything, set_random_states
 from .checkpoints import facts_asked, load_checkpoint, save_checkpoint
 from .losses import lesson
-from .steps import check_faces, evaluate, labels_of, learning_rate, optimizer_for, step
+from .steps import check_faces, evaluate, labels_of, learning_rate, optimizer_for, step, validation_loss
 
 # %% ../../nbs/60_training/loop.ipynb #6e2110e7
 @dataclass
 class History:
     "What happened: the loss of every step, and one record per epoch."
     steps:list=field(default_factory=list)  # training loss of every step
-    epochs:list=field(default_factory=list) # dicts: epoch, lr (of its last step), loss, val_auc, val_loss
+    epochs:list=field(default_factory=list) # dicts: epoch, lr (of its last step), loss, val_auc, val_loss; val_own where watched
 
     @property
     def best(self)->int: # counted from 0; the first one, when several are equal
@@ -89,7 +89,7 @@ def keep(t:Training):
 def run_epoch(t:Training, faces, every:int, tell # called with the loss of each step
              ):
     "The rest of the present epoch, with a checkpoint after every `every` steps of the training."
-    validated = [e['val_loss'] for e in t.history.epochs]
+    validated = [e.get('val_own', e['val_loss']) for e in t.history.epochs]
     for batch in islice(faces.batches(t.recipe.batch, t.seed, t.epoch, t.done, True), t.size - t.done):
         loss = step(t.model, t.optimizer, batch, t.recipe, learning_rate(t.recipe, t.epoch + t.done/t.size, validated))
         if not math.isfinite(loss): raise lost(t, f'The loss is {loss}')
@@ -103,8 +103,10 @@ def run_epoch(t:Training, faces, every:int, tell # called with the loss of each 
 def close_epoch(t:Training, faces):
     "Validate, record, remember the weights if they are the best so far, and go on to the next epoch."
     val_auc, val_loss = evaluate(t.model, faces, t.recipe.batch)
+    watched = t.recipe.schedule == 'plateau' and t.recipe.loss == 'own'
+    own = dict(val_own=validation_loss(t.model, faces, t.recipe)) if watched else {}
     t.history.epochs.append(dict(epoch=t.epoch, lr=t.optimizer.param_groups[0]['lr'], loss=float(np.mean(t.history.steps[-t.done:])),
-                                 val_auc=val_auc, val_loss=val_loss))
+                                 val_auc=val_auc, val_loss=val_loss, **own))
     if t.history.best == t.epoch: t.best = {k: v.detach().cpu().clone() for k, v in t.model.state_dict().items()}
     t.epoch, t.done = t.epoch + 1, 0
     keep(t)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['labels_of', 'check_faces', 'labels_and_scores', 'predict', 'evaluate', 'plateaus', 'learning_rate', 'optimizer_for',
-           'prepared', 'learnt_from', 'step']
+           'prepared', 'learnt_from', 'step', 'validation_loss']
 
 # %% ../../nbs/60_training/steps.ipynb #9aaabccb
 import math
@@ -121,3 +121,13 @@ def step(model, optimizer, batch:Batch, recipe:Recipe, lr:float)->float: # the l
     loss.backward()
     optimizer.step()
     return value
+
+# %% ../../nbs/60_training/steps.ipynb #2225656b
+@torch.no_grad()
+def validation_loss(model:torch.nn.Module, faces, recipe:Recipe)->float:
+    "The loss that the recipe lowers, in evaluation mode: its mean over full batches of some faces, mixed by a fixed draw."
+    size, device = min(recipe.batch, len(faces)), next(model.parameters()).device
+    to = lambda b: Batch(*(t if t is None else t.to(device) for t in b))
+    with evaluation_mode(model):
+        found = [learnt_from(model, to(b), recipe)[1].item() for b in faces.batches(size, 0, 0, 0, True) if len(b.labels) == size]
+    return float(np.mean(found))
