@@ -46,6 +46,7 @@ class Target:
     averages:tuple=()     # (train, 'Avg(…)') pairs: columns that are the mean of the cells of some trainings, joined by ' / '
     reading:dict=field(default_factory=dict, hash=False) # view as printed -> view here, where READING does not say it
     trained_as:str=''     # the training here of every row, whatever is printed
+    recipe_of:dict=field(default_factory=dict, hash=False) # method -> the detector whose recipe trains its row, where not its own
     departures:tuple=()   # (paper, here, why)
     note:str=''           # shown at the head of the page
     figure:str=''         # the name of what its page draws, where pages of the kind draw different things
@@ -59,6 +60,7 @@ class Target:
                 raise BadSetting(f'`{name}` is a tuple of pairs, not {pairs!r}.', self.key,
                                  "write it like (('FF++-HQ', 'Celeb-DF'),), with a comma after the only pair")
         for metric in self.metrics: lookup(f'metric, which {self.key} asks for,', metric, METRICS)
+        for method in self.recipe_of: lookup(f'method of {self.key}', method, dict(self.methods))
         methods, conditions = [m for m, _ in self.methods], (self.usual, *self.conditions.values())
         if len(set(methods)) < len(methods) and any(c.setting for c in conditions):
             raise BadSetting('Conditions that stand for settings need each method once.', self.key,

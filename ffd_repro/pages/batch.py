@@ -27,6 +27,7 @@ from .pages import check_methods, page_path, template_path
 from .tables import cell_text, pivot, printed_here
 from ..runs.code import test_code, training_code
 from ..runs.runs import missing
+from ..runs.specs import recipe_owner
 from ..sets.stores import check_there, corpus_root
 
 # %% ../../nbs/95_pages/batch.ipynb #12b92ad6
@@ -83,9 +84,11 @@ class Work:
         "The command that makes the runs of a job."
         s, settings = self.jobs[job][0], ','.join(s.setting for s in self.jobs[job])
         protocol = f" --protocol '{s.protocol}'" if str(s.protocol) else ''
+        owner = recipe_owner(s.method, s.setting, s.profile.name, s.recipe)
         tests = ','.join(map(str, s.tests))
         views = f"--train '{s.train}' --tests '{tests}'"
-        return f'ffd_train {s.method} --setting {settings} {views} --profile {s.profile.name} --seed {s.seed}{protocol}'
+        by = f' --recipe {owner}' if owner else ''
+        return f'ffd_train {s.method} --setting {settings} {views} --profile {s.profile.name} --seed {s.seed}{by}{protocol}'
 
     def waits(self, key):
         "The jobs whose runs a page needs and that are not there yet."
