@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DEPARTURES', 'HQ', 'LQ', 'CELEB', 'KINDS', 'SCORES', 'EARLY', 'PRINTED', 'CROSSED', 'VARIANTS', 'SIZES', 'HALVES',
-           'WATCHED', 'target', 'TABLES', 'FIGURES', 'FIVE', 'OF_LDA', 'ALMOST', 'FAR', 'QUARTER', 'HELP', 'watched',
-           'sizes', 'crossed', 'part', 'moved']
+           'WATCHED', 'target', 'ALIKE', 'TABLES', 'FIGURES', 'FIVE', 'OF_LDA', 'ALMOST', 'FAR', 'QUARTER', 'HELP',
+           'watched', 'sizes', 'crossed', 'part', 'moved']
 
 # %% ../../nbs/85_claims/mclcr.ipynb #8f6a7b0a
 import torch
@@ -24,25 +24,34 @@ DEPARTURES = (
     ('arctan of a quotient as the phase', 'atan2', 'arctan loses the quadrant and fails at a real part of zero (E-MCL5)'),
     ('attention of four heads divided by √D', 'divided by the root of the dimension of one head',
     'each head works on D/4 numbers (E-MCL6)'),
-    ('a contrastive denominator of negatives only', 'of all other faces, as in the work that it cites; the printed one is a row of our own',
-    'the printed loss has no lower bound (E-MCL7)'),
+    ('a contrastive loss with negatives only in its denominator, the anchor among its positives, summed over anchors',
+    'over all other faces, without the anchor, a mean, as in the work that it cites; the printed one is a row of our own',
+    'the printed loss has no lower bound (E-MCL7), and a sum over 16 anchors is no half of anything'),
     ('a cross-entropy without parentheses', 'cross-entropy', 'as printed the mean covers the first term only (E-MCL8)'),
-    ('a global feature of 1024 from block 14', 'from block 13', 'block 14 has 2048 (E-MCL3)'),
+    ('a global feature of 1024 from block 14', 'from block 13; the two other readings are rows of our own', 'block 14 has 2048 (E-MCL3)'),
     ('amplitudes as they are', 'their logarithm', 'as they are, a linear layer sees brightness only; the page of the system shows it'),
-    ('six features side by side', 'brought to one scale together, without weights',
-    'the paper says nothing of their scales; the table "scales" shows what it is worth'),
+    ('six features side by side', 'every number standardised over faces, without weights',
+    'the paper says nothing of their scales; as they are, amplitude and phase are next to nothing of what differs between faces'),
+    ('a baseline that is Xception', 'in Tables 5 and 6 with the head of the other rows and without block 14; in Tables 2 to 4 as it is',
+    'rows of an ablation differ by what they are named for; the table "scales" has both'),
     ('a dropout of 0.5 in "all dropout layers"', 'one, before F_E', 'where they are is not stated'),
-    ('an Xception started from ImageNet', 'from scratch, unless pre-trained weights are asked for',
-    'the weights need a network; below 128 pixels the blocks they belong to are left out'),
-    ('256×256 pixels in patches of 16×16', 'the side of the profile, the same for all detectors; 8×8 below 128 pixels',
-    'rows must be comparable, and two CPU cores do not carry 256'),
-    ('Dlib faces of 30 frames a video', 'faces and sampling of the profile', 'size of the work; the same faces for all detectors'),
-    ('50 epochs of all frames, Adam at 1e-3, halved on a plateau', 'the recipe of the profile',
-    'as printed in the profile paper, less in the others: size of the work'),
+    ('an Xception started from ImageNet', 'so in the profile paper, from scratch in the others',
+    'below 128 pixels the blocks that the weights belong to are left out'),
+    ('256×256 pixels in patches of 16×16', 'so in the profile paper; 64 pixels, in patches of 8×8 and without the middle flow, in small',
+    'two CPU cores do not carry 256, and a face of 64 has 16 patches of 16×16'),
+    ('faces found and aligned by Dlib', 'found by the detector that is always there, upright as they are, in every profile',
+    'one store of faces serves all detectors'),
+    ('30 frames of every video', 'the frames of the profile: in paper up to 50 of a real and 16 of a fake video, every second one',
+    'one store of faces serves all detectors; `--protocol sampling=mclcr` takes the 30'),
+    ('50 epochs of all frames, Adam at 1e-3, halved on a plateau', 'so in the profile paper; ten epochs and a cosine in small',
+    'size of the work; a plateau of five epochs cannot act in ten'),
     ('compression of the training faces of Tables 4 and 6 not stated', 'light compression (HQ)',
     'the AUC of 99.84 in Table 4 fits the 99.62 of light compression in Table 5, not the 90.28 of strong (E-MCL11)'),
     ('shares of real and fake test faces as the corpus has them', 'as many real faces as fakes', 'accuracy depends on the share'),
-    ('rows quoted from the literature', 'all trained here on the same faces', 'rows must be comparable'),
+    ('rows quoted from the literature', 'all trained here on the same faces, Xception and MesoInception-4 by the recipe of MC-LCR',
+    'rows must be comparable: the same Xception gains more from a recipe than a module is worth'),
+    ('Celeb-DF split by its own list', 'its list where it is trained on; as a test of other trainings all of it',
+    'more people decide more'),
     ('one training, seed not stated', 'one seed, in the small profile three', 'one training does not tell a difference from luck'))
 
 # %% ../../nbs/85_claims/mclcr.ipynb #b7c7d397
@@ -88,21 +97,22 @@ def sizes(net, side:int=256)->dict: # the full net and its side, in pixels; row 
 
 # %% ../../nbs/85_claims/mclcr.ipynb #f17171ee
 target = paper_targets('mclcr', DEPARTURES)
+ALIKE = dict(xception='mclcr') # the backbone alone, trained as the net is
 TABLES = (
     target('table-1', 'size_table', 'The sizes of its features', methods=full('mclcr'), metrics=('size',),
            conditions={row: Condition() for row in SIZES}, extra=dict(sizes=sizes),
            note=('Counted on the net at 256×256 pixels, whatever the profile. '
                  'Block 14 of Xception, which the text names for GF, has 2048 (E-MCL3).')),
-    target('table-2', 'score_table', 'FaceForensics++ at light and strong compression',
+    target('table-2', 'score_table', 'FaceForensics++ at light and strong compression', recipe_of=ALIKE,
            methods=full('xception', 'face_xray', 'f3net', 'mclcr'), views=same(HQ, LQ), metrics=SCORES,
            note=("The body of this table is lost (E-MCL1). Its own row is that of Table 5, 97.21 and 99.62 (HQ), 88.07 and 90.28 (LQ); "
                  "Face X-ray's AUC follows from the text, 61.60 (LQ) and, by difference, 87.37 (HQ; E-MCL2).")),
-    target('table-3', 'score_table', 'The four manipulations at strong compression',
+    target('table-3', 'score_table', 'The four manipulations at strong compression', recipe_of=ALIKE,
            methods=full('xception', 'mclcr'), views=same(*KINDS), metrics=SCORES,
            note=('Trained and tested on one manipulation. The accuracies of the five oldest methods are those of a small online benchmark '
                  '(E-X1), '
                  'and two of their rows may have changed places (E-X2).')),
-    target('table-4', 'cross_table', 'Trained on FF++, tested on Celeb-DF',
+    target('table-4', 'cross_table', 'Trained on FF++, tested on Celeb-DF', recipe_of=ALIKE | dict(meso_inception4='mclcr'),
            methods=full('meso_inception4', 'xception', 'multi_task', 'capsule', 'f3net', 'madd', 'm2tr', 'mclcr'),
            views=views_of(HQ, 'FF++:DF', CELEB), metrics=('AUC',),
            note=('Its first column is tested on Deepfakes only, by the caption (E-MCL11). '
@@ -131,11 +141,15 @@ FIGURES = (
            methods=own('mclcr', 'full', 'rgb'), views=same(HQ, LQ), metrics=SCORES,
            note='No table of the paper: §3.2 says that colour did not help, without a number.'),
     target('contrast', 'ablation_table', 'The contrastive loss: none, as printed, as in the work it cites',
-           methods=own('mclcr', 'no_sc', 'as_printed', 'full'), views=views_of(HQ, HQ, CELEB), metrics=SCORES,
-           note='No table of the paper. As printed, the denominator leaves out the faces of the same class (E-MCL7).'),
-    target('scales', 'ablation_table', 'The features as they are, or brought to one scale',
-           methods=own('mclcr', 'unscaled', 'full'), views=same(HQ), metrics=SCORES,
-           note='No table of the paper, which does not say what is done about the scales of the features that it puts side by side.'))
+           methods=own('mclcr', 'no_sc', 'as_printed', 'negatives', 'full'), views=views_of(HQ, HQ, CELEB), metrics=SCORES,
+           note='No table of the paper. '
+                'As printed: summed over anchors, each among its own positives, over the other class alone (E-MCL7).'),
+    target('scales', 'ablation_table', 'The head alone, and what is done about the scales of the features',
+           methods=own('mclcr', 'plain', 'base', 'unscaled', 'by_face', 'full'), views=same(HQ), metrics=SCORES,
+           note='No table of the paper, which does not say what is done about the scales of the features that it puts side by side.'),
+    target('readings', 'ablation_table', 'Where the paper can be read otherwise: the attention, and the global feature',
+           methods=own('mclcr', 'root_d', 'gf_projected', 'gf_2048', 'full'), views=same(HQ), metrics=SCORES,
+           note='No table of the paper. √D in Eq. 5 (E-MCL6); block 14 has 2048 numbers where Table 1 has 1024 (E-MCL3).'))
 
 # %% ../../nbs/85_claims/mclcr.ipynb #ebbe9ff2
 FIVE, OF_LDA = cells('mclcr', 'table-5'), cells('lda', 'table-1', 'frame')
