@@ -1,5 +1,5 @@
-"""Amplitude and phase answer to upsampling: on faces whose only artefact is a generator's grid, the frequency branch alone sees it, and
-does not where patches have lost their own phases."""
+"""Amplitude and phase answer to upsampling: on faces whose only artefact is a generator's grid, the frequency branch alone sees it, less
+well where patches have lost their own phases, and by their amplitudes even there."""
 import numpy as np
 import torch
 from ffd_repro.base.contracts import Batch
@@ -67,8 +67,9 @@ def test_shuffling_keeps_amplitudes_and_reality():
     torch.testing.assert_close(before[0], after[0], atol=1e-5, rtol=1e-4)
     assert (before[1]-after[1]).abs().mean() > .5
 
-def test_frequency_branch_sees_the_grid_by_its_phase():
+def test_frequency_branch_sees_the_grid_by_both_and_better_with_its_phase():
     clean, labels = faces(), torch.arange(2*PEOPLE) % 2
     train, test = np.arange(2*160), np.arange(2*160, 2*PEOPLE) # by person
     seen = {how.__name__: scored(clean, labels, train, test, how) for how in (itself, phase_shuffled)}
-    assert seen['itself'] >= .85 and seen['phase_shuffled'] <= .65, seen
+    assert seen['itself'] >= .95, seen # .99 when this was written
+    assert .75 <= seen['phase_shuffled'] <= seen['itself'] - .05, seen # .88: more than chance by amplitudes alone, less than with phases
