@@ -18,7 +18,6 @@ class Profile:
     seeds:tuple       # one training per seed
     tiny:bool         # narrow flavours of the detectors
     committed:bool    # results go to results/
-    bootstrap:int     # replicates of an interval
     faces:int=0       # of a training epoch, where it is not the whole part: other ones each time, or all several times
     sides:dict=field(default_factory=dict, hash=False) # printed side of an input in pixels -> side here; empty: as printed
 
@@ -31,10 +30,10 @@ class Profile:
         return self.sides.get(side, side)
 
 PROFILES = {p.name: p for p in [
-    Profile('smoke', side=32,  seeds=(7,),      tiny=True,  committed=False, bootstrap=50,   sides={256: 34, 299: 40, 398: 53, 448: 60}),
-    Profile('small', side=64,  seeds=(7, 8, 9), tiny=False, committed=True,  bootstrap=400,  faces=1600,
+    Profile('smoke', side=32,  seeds=(7,),      tiny=True,  committed=False, sides={256: 34, 299: 40, 398: 53, 448: 60}),
+    Profile('small', side=64,  seeds=(7, 8, 9), tiny=False, committed=True,  faces=1600,
             sides={256: 39, 299: 46, 398: 61, 448: 69}),
-    Profile('paper', side=256, seeds=(7,),      tiny=False, committed=True,  bootstrap=1000)]}
+    Profile('paper', side=256, seeds=(7,),      tiny=False, committed=True)]}
 
 # %% ../../nbs/00_base/profiles.ipynb #aea0b9d5
 def profile(name:str # 'smoke', 'small' or 'paper'

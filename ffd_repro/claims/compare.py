@@ -14,7 +14,7 @@ import pandas as pd
 from ..base.contracts import REPORTED, ROW_KEY
 from ..base.metrics import metric_of, show_difference
 from ..base.registry import detectors, targets
-from .names import QUOTED, display
+from .names import PAPERS, QUOTED, display
 from ffd_repro.claims.relations import (
     ERROR,
     SEEN,
@@ -73,7 +73,7 @@ def why_missing(row, # of `reported().itertuples()`
 # %% ../../nbs/85_claims/compare.ipynb #5032806b
 def judge_size(row, ours:float)->tuple[str,str]: # verdict, why
     "Whether a count agrees with the printed one."
-    agrees = 'consistent' if row.method in SYSTEMS else 'match'
+    agrees = 'consistent' if row.method in PAPERS else 'match'
     if row.as_printed.startswith('>') and ours >= row.value - half_unit(row): return agrees, 'above the printed lower bound'
     off, tolerance = abs(ours - row.value), metric_of(row.metric).tolerance
     if off <= half_unit(row): return agrees, 'to the last printed digit'

@@ -81,7 +81,8 @@ def specs_of(cell:Cell, profile:str)->list: # of RunSpec, one a seed
     "The runs whose predictions give a cell; none for a detector that is not built, and for a setting or a condition that does not exist."
     if not cell.exists or not cell.key.train or profile not in detectors[cell.key.method].recipes: return []
     (setting, protocol), train, size = cell.asked, parse_view(cell.key.train), profile_of(profile)
-    return [spec_of(cell.key.method, setting, train, (cell.test,), size, seed, protocol) for seed in size.seeds]
+    of = cell.target.recipe_of.get(cell.key.method, '')
+    return [spec_of(cell.key.method, setting, train, (cell.test,), size, seed, protocol, of) for seed in size.seeds]
 
 # %% ../../nbs/90_evidence/cells.ipynb #a21603b4
 def kept_runs(cell:Cell, profile:str)->dict: # seed -> RunSpec

@@ -21,7 +21,7 @@ from ..base.registry import Registry, detectors, load
 from ..base.seeds import rng
 from .cells import Cell, cell_of, kept_runs, predictions_of, specs_of, test_predictions
 from .values import freshness, kept_maps, maps_code, maps_path, values_code, values_of
-from ..measures.complexity import complexity, throughput
+from ..measures.complexity import complexity, throughput, without_values
 from ..measures.estimates import assembled, mean_estimate, score_estimate
 from ..measures.explain import map_entropy
 from ..measures.scores import Undefined, score_table
@@ -156,7 +156,8 @@ sources.register(Map(), 'map');
 def cost(method:str, setting:str, side:int=0): # side: printed pixels; 0 is the detector's own
     "`Complexity` of a detector at a printed size."
     det = detectors[method]
-    return complexity(det.make(setting, side or det.side), side or det.side, det.after(setting))
+    side = side or det.side
+    return complexity(without_values(lambda: det.make(setting, side)), side, det.after(setting))
 
 # %% ../../nbs/90_evidence/sources.ipynb #330e9eed
 class Count(From):

@@ -95,9 +95,10 @@ def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
     model, asked, home = fresh_net(spec).to(device()), spec.request(), work_folder(spec)
     kept = None if spec.profile.tiny else home # a training of a second begins again
-    learnt = faces(asked, 'train', augment=spec.recipe.augment, balanced=bool(spec.recipe.balanced), learn=True)
-    history = train(model, learnt, faces(asked, 'val'), spec.recipe, seed=spec.seed, folder=kept, device=device(), checkpoint_every=200,
-                    progress=progress, run=spec.id, most=spec.profile.faces)
+    mixed = bool(spec.recipe.balanced)
+    learnt = faces(asked, 'train', augment=spec.recipe.augment, balanced=mixed, learn=True)
+    history = train(model, learnt, faces(asked, 'val', balanced=mixed), spec.recipe, seed=spec.seed, folder=kept, device=device(),
+                    checkpoint_every=200, progress=progress, run=spec.id, most=spec.profile.faces)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
     for checkpoint in home.glob('*.pt'): checkpoint.unlink()
     return model, history
@@ -177,14 +178,17 @@ def ffd_train(method:Param('detector, see ffd_list', str),
               epochs:Param('passes over the training faces, where not those of the recipe', int)=None,
               batch:Param('faces a step, where not those of the recipe', int)=None,
               lr:Param('initial learning rate, where not that of the recipe', float)=None,
-              pretrained:Param('start from the pretrained weights of the detector, which are fetched', store_true)=False):
+              recipe:Param('detector by whose recipe it is trained, where not its own', str)='',
+              pretrained:Param('start from the pretrained weights of the detector, which are fetched', store_true)=False,
+              scratch:Param('start from random weights where the recipe asks for pretrained ones', store_true)=False):
     "Train a detector on one view, test it, and keep its predictions; continues an interrupted training."
-    other = {k: v for k, v in dict(epochs=epochs, batch=batch, lr=lr, pretrained=pretrained or None).items() if v is not None}
+    start = True if pretrained else False if scratch else None
+    other = {k: v for k, v in dict(epochs=epochs, batch=batch, lr=lr, pretrained=start).items() if v is not None}
     try:
         load('systems', 'baselines')
         asked = [name.strip() for name in (tests or train).split(',')]
         settings = [s.strip() for s in (setting or detectors[method].settings[0]).split(',')]
-        specs = [make_spec(method, s, train, asked, profile, seed, protocol, **other) for s in settings]
+        specs = [make_spec(method, s, train, asked, profile, seed, protocol, recipe, **other) for s in settings]
         done = [(s, execute(s)['status']) for s in specs]
     except FFDError as e: raise SystemExit(str(e)) from None
     for usual, here, why in departures(specs[0].protocol): print(f'not as usual: {here} instead of {usual} ({why})')

@@ -201,10 +201,10 @@ def _asked_in_full(asked:FaceRequest, root, data:str)->tuple: # sampling, how fa
     how = dict(margin=asked.protocol.margin, after=asked.stored['after'], masks=asked.stored['masks'])
     return sampling, how, store_asked(v.corpus, v.quality, asked.profile.name, root, data, sampling, asked.side, crf=asked.crf, **how)
 
-def face_store(asked:FaceRequest, workers:int=2 # processes
+def face_store(asked:FaceRequest, workers:int=0 # processes; 0: two, and one where a second would start for longer than it works
               )->FaceStore: # a ClipStore where frames after each face are needed
     "The store that holds the faces of a request; extracts them when they are not there."
-    profile = asked.profile.name
+    profile, workers = asked.profile.name, workers or (1 if asked.profile.tiny else 2)
     root, data = corpus_root(asked.view.corpus, profile)
     sampling, how, plain = _asked_in_full(asked, root, data)
     folder = store_folder(plain)
