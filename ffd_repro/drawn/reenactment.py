@@ -8,7 +8,7 @@ __all__ = ['either', 'face2face', 'neural_textures']
 # %% ../../nbs/35_drawn/reenactment.ipynb #74a182ec
 import numpy as np
 from ..forgeries.blending import Paste, paste
-from ..forgeries.masks import feather, region
+from ..forgeries.masks import feather, place, region
 from ..forgeries.pictures import Frame
 from ..forgeries.swapping import squeezed
 from ..forgeries.upsampling import Bottleneck
@@ -16,12 +16,14 @@ from ..forgeries.upsampling import Bottleneck
 # %% ../../nbs/35_drawn/reenactment.ipynb #65f8bfa9
 def either(name:str, # of the region: 'face', 'mouth'
            frame:Frame, donor:Frame,
-           soft:float # width of the edge, as a share of the face's width
+           soft:float, # width of the edge, as a share of the face's width
+           *keys # of the video; without any, all of the region
           )->np.ndarray: # [H,W] alpha
     "Soft mask of a region as it lies in either of two frames."
     shape = frame.pixels.shape
     both = np.maximum(region(frame.landmarks, name, shape), region(donor.landmarks, name, shape))
     skin = np.maximum(frame.masks['face'], donor.masks['face']) > .5
+    if keys: both = both*place(frame.landmarks, shape, *keys)
     return feather(both*skin, soft*np.ptp(frame.landmarks[:17, 0]))
 
 # %% ../../nbs/35_drawn/reenactment.ipynb #792629bc
@@ -32,7 +34,7 @@ def face2face(frame:Frame, # the target, before the camera
               number:int # of the frame
              )->tuple[np.ndarray, np.ndarray]: # [H,W,3] uint8 and the alpha
     "A rendered again face with another's expression, as in FaceForensics++'s Face2Face."
-    return paste(frame.pixels, squeezed(donor, how, *keys), either('face', frame, donor, put.feather), put, keys, number)
+    return paste(frame.pixels, squeezed(donor, how, *keys), either('face', frame, donor, put.feather, *keys), put, keys, number)
 
 # %% ../../nbs/35_drawn/reenactment.ipynb #fa60a126
 def neural_textures(frame:Frame, # the target, before the camera

@@ -14,7 +14,7 @@ from .figures import chosen, figures, grid, tile
 from ..faces.loading import FaceSet
 from ..forgeries.manipulations import PARTS
 from ..sets.face_sets import part_rows
-from ..sets.partial import partial_faces
+from ..sets.partial import divisible, partial_faces
 from ..sets.regions import pair_rows
 from ..sets.self_blending import BlendSet
 from ..sets.stores import FaceRequest, face_store
@@ -69,11 +69,12 @@ def parts_figure(view:View, profile:str, each:int=3):
     store = face_store(asked)
     fakes = FaceSet(store, part_rows(store.manifest, asked.view, 'test'))
     rows, pairs = fakes.rows[chosen(fakes, 1, 4*each)], pair_rows(store)
-    made = {part: partial_faces(store, rows, part) for part in PARTS}
+    can = np.stack([divisible(store, rows, part) for part in PARTS], 1)
+    best = np.argsort(-can.sum(1), kind='stable')[:each] # those of which most was forged
     fig, axes = grid(each, 2 + len(PARTS))
-    for i, axs in enumerate(axes):
-        row = made[PARTS[0]].rows[i]
-        for ax, picture, title in zip(axs, (store.faces[pairs[row]], store.faces[row], *(m.images[i] for m in made.values())),
-            ('real', 'fake', *made)):
-            tile(ax, picture, title)
+    for ax in axes.flat: ax.axis('off')
+    for axs, row, has in zip(axes, rows[best], can[best]):
+        for ax, picture, title in zip(axs, (store.faces[pairs[row]], store.faces[row]), ('real', 'fake')): tile(ax, picture, title)
+        for ax, part in ((ax, part) for ax, part, there in zip(axs[2:], PARTS, has) if there):
+            tile(ax, partial_faces(store, [row], part).images[0], part)
     return fig

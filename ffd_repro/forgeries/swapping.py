@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import Delaunay
 from ..faces.geometry import landmark_box, snap, square
 from .blending import Paste, moved, paste
-from .masks import feather, region, with_forehead
+from .masks import feather, place, region, with_forehead
 from .pictures import Frame
 from .upsampling import Bottleneck, squeeze
 
@@ -41,12 +41,14 @@ def squeezed(frame:Frame,
 def common_frame(frame:Frame, # the target
                  points:np.ndarray, # [68,2] landmarks of the donor, aligned
                  skin:np.ndarray, # [H,W] the donor's face mask, aligned
-                 soft:float # width of the edge, as a share of the face's width
+                 soft:float, # width of the edge, as a share of the face's width
+                 *keys # of the video; without any, the whole face
                 )->np.ndarray: # [H,W] alpha
-    "Soft mask of the region that both faces cover."
+    "Soft mask of the region that both faces cover, in the place of a video."
     shape = frame.pixels.shape
     hulls = region(frame.landmarks, 'face', shape)*region(points, 'face', shape)
     bare = (frame.masks['face'] > .5)&(skin > .5)
+    if keys: bare = bare*place(frame.landmarks, shape, *keys)
     return feather(hulls*bare, soft*np.ptp(frame.landmarks[:17, 0]))
 
 # %% ../../nbs/30_forgeries/swapping.ipynb #ace0cb52
@@ -60,7 +62,7 @@ def deepfake(frame:Frame, # the target, before the camera
     lay = similarity(donor.landmarks[17:], frame.landmarks[17:])
     face = moved(squeezed(donor, how, *keys), lay)
     points = donor.landmarks@lay[:, :2].T + lay[:, 2]
-    alpha = common_frame(frame, points, moved(donor.masks['face'], lay), put.feather)
+    alpha = common_frame(frame, points, moved(donor.masks['face'], lay), put.feather, *keys)
     return paste(frame.pixels, face, alpha, put, keys, number)
 
 # %% ../../nbs/30_forgeries/swapping.ipynb #a89b5147
@@ -108,5 +110,5 @@ def faceswap(frame:Frame, # the target, before the camera
             )->tuple[np.ndarray, np.ndarray]: # [H,W,3] uint8 and the alpha
     "A swap by a warp, as in FaceForensics++'s FaceSwap."
     layers = warp(np.dstack([donor.pixels, donor.masks['face']]), donor.landmarks, frame.landmarks)
-    alpha = common_frame(frame, frame.landmarks, layers[..., 3], put.feather)
+    alpha = common_frame(frame, frame.landmarks, layers[..., 3], put.feather, *keys)
     return paste(frame.pixels, layers[..., :3], alpha, put, keys, number)
