@@ -58,6 +58,7 @@ class Detector:
     clip:dict=field(default_factory=dict) # setting -> frames after the first that its input needs; those that are absent need none
     masks:str=''            # where the regions come from that its loss learns: 'official', 'difference', '' for none
     blend:dict=field(default_factory=dict) # setting -> shares of training fakes: as they are, (Real,Real), (Fake,Real)
+    soft:tuple=()           # settings that hide the seams of their blends: a soft edge, colours and light matched
     pretrained:str=''       # the weights that `build(…, pretrained=True)` starts from, '' where there are none
     displays:dict=field(init=False, repr=False, default_factory=dict) # setting -> the name that a reader sees
 

@@ -19,9 +19,12 @@ from .terms import average, best_of, mean, most, near, rivals, steps, worst_of
 # %% ../../nbs/85_claims/bigarts.ipynb #942cc736
 DEPARTURES = (
     ('losses without a minus sign', 'binary cross-entropy', 'as printed they reward errors (E-BIG1)'),
-    ('threshold γ, dilation and erosion, ranges of the affine distortion not given', 'as the pages of the masks and of the blending say',
+    ('threshold γ, dilation and erosion, ranges of the affine distortion not given',
+    'γ of 5 grey levels (12 at c40) on a difference blurred by 1/64 of the side, outlines of 1/25 of the side, a distortion of 3 %',
     'a choice had to be made (E-BIG16)'),
-    ('validation videos drawn from the training list, 8:2 as it is said', 'people held out of the training list',
+    ('blending under a binary mask, the hull of the landmarks', 'the same; how the donor is laid on the target is not said: '
+    'moved by whole pixels', 'a resampled face would have a trace where none should be'),
+    ('validation videos drawn from the training list, 8:2 as it is said', '15 % of the people of the training list held out',
     'no face of one person lies in both parts (E-BIG4)'),
     ('740 + 140 + 140 videos of FF++', "the corpus's official lists, 720 + 140 + 140", 'the printed ones add up to 1020 of 1000 (E-BIG3)'),
     ('1200 epochs, cosine with a period of 40 of them', 'the recipe of the profile',
@@ -33,8 +36,12 @@ DEPARTURES = (
     ('test lists of FF++ and WildDeepfake', 'a corpus that nothing was trained on is tested whole', 'more videos, narrower intervals'),
     ('baselines by their released codes, Face X-ray as the own net without its intrinsic branch', 'all built and trained here',
     'rows must be comparable (E-BIG13)'),
-    ('shares of real and fake test faces as the corpora have them', 'as many real faces as fakes',
+    ('shares of real and fake tests as the corpora have them', 'both classes count alike, faces or videos as the table counts them',
     'accuracy, precision and F1 depend on the share'),
+    ('every tenth frame of both classes', 'in the small profile more frames of a real video than of a fake',
+    'as many faces of both classes in training; the steadier mean of real videos is worth up to two points of AUC to every net'),
+    ('blur, JPEG and resizing of faces of 256 pixels', 'of faces of the side of the profile',
+    'size of the work; a kernel of 3×3 or a scale of 0.1 does four times as much to 64 pixels'),
     ('one training, seed not stated', 'one seed, in the small profile three', 'one training does not tell a difference from luck'))
 
 # %% ../../nbs/85_claims/bigarts.ipynb #095e28fb
@@ -78,8 +85,8 @@ TABLES = (
     target('table-1', 'cross_table', 'Trained on Celeb-DF, tested on seven corpora',
            methods=full(*ROWS), views=views_of(CELEB, *SETS), metrics=('AUC',), averages=((CELEB, SEVEN),), more=DFD,
            note='Face X-ray is the own net without its intrinsic branch: its row is that of Table 6 (E-BIG13).'),
-    target('table-2', 'score_table', 'Within Celeb-DF', methods=full(*ROWS), views=same(CELEB), metrics=SCORES,
-           note='BiG-Arts is the best in no column (E-BIG11). The counts behind the numbers are of frames (E-BIG7).'),
+    target('table-2', 'score_table', 'Within Celeb-DF', methods=full(*ROWS), views=same(CELEB), metrics=SCORES, level='frame',
+           note='BiG-Arts is the best in no column (E-BIG11). The counts behind the numbers are of frames, so frames are scored (E-BIG7).'),
     target('table-3', 'cross_table', 'Trained on Celeb-DF, tested on WildDeepfake',
            methods=full(*ROWS), views=((CELEB, WILD),), metrics=('AUC', 'EER'), level='frame+sequence',
            note='A sequence is one video. RFM has the best AUC in both halves (E-BIG9); AlexNet and BiG-Arts share a frame EER (E-BIG17).'),
@@ -292,12 +299,14 @@ def _(m): return [mean_lost(m, SETS, 'scale', .4) <= SLIGHT] + [lost(m, d, 'scal
 def _(m): return [near(laundered(m, d, 'noise255', 0), laundered(m, d, 'noise255', .5), .01) for d in SETS]
 
 # %% ../../nbs/85_claims/bigarts.ipynb #3779702e
-WELL = dict(IoU=.5, pixel_AUC=.9) # not stated: chosen because half of the union is the usual threshold of a found object
+# not stated: chosen because half of the union is the usual threshold of a found object, half of an F score that of an outline
+WELL = dict(M_In=dict(IoU=.5, pixel_AUC=.9), M_Ex=dict(boundary_F=.5, pixel_AUC=.9))
 
 @relation('BIG-26', 'bigarts/figure-6', 'Mean Grad-CAM differs between real and fake faces, more than within each of them',
     'Fig. 6, Sec. 4.2')
 def _(m): return [m('cam_distance', test=d, train=CELEB, condition='excess') > 0 for d in (*SETS, WILD)]
 
-@relation('BIG-27', 'bigarts/figure-7', 'Both masks are located well: an IoU of 0.5 and an AUC over pixels of 0.9 (our limits)',
+@relation('BIG-27', 'bigarts/figure-7', 'Both masks are located well: an IoU of 0.5 of the area, a boundary F of 0.5 of the outline, '
+    'an AUC over pixels of 0.9 (our limits)',
     'Fig. 7, Sec. 4.2')
-def _(m): return [m(k, test=CELEB, condition=mask) >= least for mask in ('M_In', 'M_Ex') for k, least in WELL.items()]
+def _(m): return [m(k, test=CELEB, condition=mask) >= least for mask, limits in WELL.items() for k, least in limits.items()]

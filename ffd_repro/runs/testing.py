@@ -17,7 +17,8 @@ from ..training.steps import predict
 # %% ../../nbs/80_runs/testing.ipynb #c5ffa15f
 def test_part(spec:RunSpec, test:TestedView)->str: # 'test' or 'all'
     "Which part of a test view is scored."
-    return 'test' if spec.train.corpus == test.view.corpus else 'all'
+    listed = test.treatment and test.treatment.kind == 'list'
+    return 'test' if listed or spec.train.corpus == test.view.corpus else 'all'
 
 def test_faces(spec:RunSpec, test:TestedView): # a FaceSet
     "The faces that a run is tested on, as its net wants them."
@@ -30,6 +31,6 @@ def score_view(model, spec:RunSpec, test:TestedView)->pd.DataFrame: # columns of
     m = fs.store.manifest.iloc[fs.rows]
     score = predict(scoring_part(model), fs, batch=64) # without what only draws
     found = pd.DataFrame(dict(test=str(test), video=m.video.to_numpy(), frame=m.frame.to_numpy(), label=m.label.to_numpy(), score=score))
-    if test.treatment:
+    if test.treatment and test.treatment.kind != 'list':
         found = found.groupby('video', sort=False, as_index=False).agg(dict(test='first', frame='first', label='first', score='mean'))
     return found.round(dict(score=6))[PREDICTIONS]

@@ -91,6 +91,7 @@ class Needs(NamedTuple):
     after:int=0     # frames after each face
     masks:str=''    # where the regions come from that its loss learns: 'official', 'difference', '' for none
     blend:tuple=()  # shares of training fakes: as they are, (Real, Real), (Fake, Real)
+    soft:bool=False # whether the seams of these blends are hidden
     mean:tuple=(.5, .5, .5) # of images in [0, 1], RGB
     std:tuple=(.5, .5, .5)
 
@@ -100,7 +101,8 @@ def needs_of(detector:Detector, setting:str='full')->Needs:
     n = detector.after(setting)
     if n > FOLLOWERS:
         raise BadSetting(f'{detector.name} wants {n} frames after each face; stores keep {FOLLOWERS}.', fix='use a setting with fewer')
-    return Needs(n, detector.masks, tuple(detector.blend.get(setting, ())), tuple(detector.mean), tuple(detector.std))
+    return Needs(n, detector.masks, tuple(detector.blend.get(setting, ())), setting in detector.soft, tuple(detector.mean),
+                 tuple(detector.std))
 
 # %% ../../nbs/40_sets/stores.ipynb #d4d1014c
 @dataclass(frozen=True)

@@ -83,11 +83,12 @@ def treatment_kind(how:Treatment)->tuple[TreatmentKind,float]:
     return t, int(level) if t.whole else level
 
 def check_treatment(how:Treatment|None):
-    "Raise `BadSetting` or `UnknownName` unless a treatment of pictures, videos (crf) or pairs (part) exists at its level."
+    "Raise `BadSetting` or `UnknownName` unless a treatment of pictures, videos (crf), pairs (part) or corpora (list) exists at its level."
     if how is None: return
     if how.kind == 'part': lookup('part of the face', how.level, dict.fromkeys(PARTS))
+    elif how.kind == 'list': lookup('list of a corpus', how.level, dict.fromkeys(['test']))
     elif how.kind != 'crf':
-        lookup('treatment', how.kind, dict.fromkeys([*treatments, 'crf', 'part']))
+        lookup('treatment', how.kind, dict.fromkeys([*treatments, 'crf', 'part', 'list']))
         treatment_kind(how)
     elif not re.fullmatch(r'\d+', how.level, re.A) or int(how.level) > 51:
         raise BadSetting(f'The level {how.level!r} of crf is no whole number from 0 to 51.', fix="write it like 'crf=30'")

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 from ..base.contracts import Batch, Prediction, Recipe
+from ..base.errors import lookup
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
 from ..faces.sampling import FILES, Even, samplings
@@ -101,16 +102,20 @@ class FLM(nn.Module):
         self.leave = nn.Sequential(convolved(widths[-1], widths[-1]), nn.Conv2d(widths[-1], 1, 1))
 
     def forward(self, maps, size): # maps as `channels`, (H, W) of the image -> logits [B, 1, H, W]
+        return self.leave[1](self.features(maps, size))
+
+    def features(self, maps, size): # -> [B, C, H, W], what the mask is read from
         x = self.enter(maps[0])
         for step, skip in zip(self.steps, maps[1:]): x = step(x, skip)
-        return self.leave(enlarged(x, size))
+        return self.leave[0](enlarged(x, size))
 
 # %% ../../nbs/75_systems/lls.ipynb #cc8c67fa
 # not stated: chosen because all three losses are means that start near ln 2; equal shares leave the paper's own two terms their full weight
 ALPHA = BETA = 1.
 
 # %% ../../nbs/75_systems/lls.ipynb #1d13ad36
-SETTINGS = dict(full=dict(), base=dict(llsm=False, flm=False), llsm=dict(flm=False), flm=dict(llsm=False)) # Table IV
+SETTINGS = dict(full=dict(), base=dict(llsm=False, flm=False), llsm=dict(flm=False), flm=dict(llsm=False), # Table IV
+                decoder_head=dict(reads='decoder')) # Sec. III-D to the letter
 
 class Verdict(nn.Module):
     "Encoder and classifier: all that a score needs."
@@ -128,21 +133,26 @@ class LLS(Net):
     stages = xception_stages()
 
     # ImageNet weights, as in the paper
-    def __init__(self, side:int=224, tiny:bool=False, llsm:bool=True, flm:bool=True, pretrained:bool=False):
+    def __init__(self, side:int=224, tiny:bool=False, llsm:bool=True, flm:bool=True, reads:str='encoder', # what the classifier reads
+                 pretrained:bool=False):
         super().__init__()
-        self.net, self.head = xception_net(side, tiny, pretrained=pretrained), nn.Linear(2048, 2)
+        widths = TINY if tiny else WIDTHS
+        self.reads = lookup('source of features', reads, dict(encoder='encoder', decoder='decoder'))
+        self.net = xception_net(side, tiny, pretrained=pretrained)
+        self.head = nn.Linear(2048 if reads == 'encoder' else widths[-1], 2)
         self.middle = 'block11' if side >= LARGE and not tiny else 'block2' # not stated: see above
         self.llsm = LLSM(CHANNELS[self.middle]) if llsm else None
-        self.flm = FLM(widths=TINY if tiny else WIDTHS) if flm else None
+        self.flm = FLM(widths=widths) if flm or reads == 'decoder' else None
 
     def forward(self, images): # float [B, 3, H, W]
         found = xception_maps(self.net, images, tuple(CHANNELS))
-        features, maps = found['last'].mean((2, 3)), dict(middle=found[self.middle], last=found['last'])
+        maps = dict(middle=found[self.middle], last=found['last'])
         if self.llsm is not None: maps['map'] = self.llsm(found[self.middle]) # logits that two places differ
-        mask = None if self.flm is None else self.flm([found[name] for name in CHANNELS], images.shape[2:])
-        return Prediction(self.head(features), features, mask, maps)
+        drawn = None if self.flm is None else self.flm.features([found[name] for name in CHANNELS], images.shape[2:])
+        features = (found['last'] if self.reads == 'encoder' else drawn).mean((2, 3))
+        return Prediction(self.head(features), features, None if drawn is None else self.flm.leave[1](drawn), maps)
 
-    def scoring(self): return Verdict(self.net, self.head)
+    def scoring(self): return Verdict(self.net, self.head) if self.reads == 'encoder' else self
 
     def drawn(self, prediction, masks): # the printed names
         found = super().drawn(prediction, masks)
@@ -176,7 +186,8 @@ RECIPES = dict(
     small=Recipe(epochs=4, batch=16, lr=5e-4, schedule='cosine', channels_last=True, loss='own'),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant', loss='own')) # only proves that it runs
 
-DISPLAYS = dict(full='LLSM + FLM', base='Xception baseline', llsm='baseline + LLSM', flm='baseline + FLM')
+DISPLAYS = dict(full='LLSM + FLM', base='Xception baseline', llsm='baseline + LLSM', flm='baseline + FLM',
+                decoder_head='LLSM + FLM, classifier on the decoder')
 
 def build(setting:str, side:int, tiny:bool, pretrained:bool=False)->LLS: # a name of SETTINGS
     "The net of a setting."
