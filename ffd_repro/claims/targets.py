@@ -28,9 +28,10 @@ class Condition:
     treatment:str='' # what is done to the test faces, as sets.treatments reads it
     averaged:int=0   # kept maps that are averaged before one is measured
 
-# %% ../../nbs/85_claims/targets.ipynb #0845d9b0
+# %% ../../nbs/85_claims/targets.ipynb #043d3404
 READING = {'FF++': 'FF++-HQ', 'DFD': 'DFD-HQ', 'FF++:DF': 'FF++-HQ:DF'} # view as printed -> view here
 
+# %% ../../nbs/85_claims/targets.ipynb #0845d9b0
 @dataclass(frozen=True, kw_only=True)
 class Target:
     "A table or figure of a paper, as something that can be run; raises `BadSetting`."

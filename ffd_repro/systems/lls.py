@@ -128,6 +128,7 @@ class Verdict(nn.Module):
         features = last.mean((2, 3))
         return Prediction(self.head(features), features, maps=dict(last=last))
 
+# %% ../../nbs/75_systems/lls.ipynb #207c0692
 class LLS(Net):
     "Encoder, similarity, decoder and classifier (LLS Sec. III, Fig. 1); raises `BadSetting` below 32 pixels."
     stages = xception_stages()
