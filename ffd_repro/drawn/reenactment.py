@@ -8,7 +8,7 @@ __all__ = ['either', 'face2face', 'neural_textures']
 # %% ../../nbs/35_drawn/reenactment.ipynb #74a182ec
 import numpy as np
 from ..forgeries.blending import Paste, paste
-from ..forgeries.masks import feather, place, region
+from ..forgeries.masks import feather, forged_place, region
 from ..forgeries.pictures import Frame
 from ..forgeries.swapping import squeezed
 from ..forgeries.upsampling import Bottleneck
@@ -23,7 +23,7 @@ def either(name:str, # of the region: 'face', 'mouth'
     shape = frame.pixels.shape
     both = np.maximum(region(frame.landmarks, name, shape), region(donor.landmarks, name, shape))
     skin = np.maximum(frame.masks['face'], donor.masks['face']) > .5
-    if keys: both = both*place(frame.landmarks, shape, *keys)
+    if keys: both = both*forged_place(frame.landmarks, shape, *keys)
     return feather(both*skin, soft*np.ptp(frame.landmarks[:17, 0]))
 
 # %% ../../nbs/35_drawn/reenactment.ipynb #792629bc

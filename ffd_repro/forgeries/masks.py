@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REGIONS', 'PLACES', 'PART_NAMES', 'WIDER', 'hull', 'with_forehead', 'region', 'axes_of', 'in_face', 'half_of',
-           'hull_off', 'place', 'feather', 'support']
+           'hull_off', 'forged_place', 'feather', 'support']
 
 # %% ../../nbs/30_forgeries/masks.ipynb #3ad49060
 import cv2
@@ -74,7 +74,7 @@ def hull_off(x, y, draw): # as of `half_of`
     angle, off, (a, b) = draw.uniform(0, 2*np.pi), draw.uniform(.1, .25), draw.uniform(.2, .4, 2)
     return ((x - off*np.cos(angle))/a)**2 + ((y - off*np.sin(angle))/b)**2 <= 1
 
-def place(landmarks:np.ndarray, # [68,2]
+def forged_place(landmarks:np.ndarray, # [68,2]
           shape:tuple,          # (height, width)
           *keys                 # of the video
          )->np.ndarray:         # [H,W] float32, 0 or 1

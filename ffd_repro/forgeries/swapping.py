@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import Delaunay
 from ..faces.geometry import landmark_box, snap, square
 from .blending import Paste, moved, paste
-from .masks import feather, place, region, with_forehead
+from .masks import feather, forged_place, region, with_forehead
 from .pictures import Frame
 from .upsampling import Bottleneck, squeeze
 
@@ -48,7 +48,7 @@ def common_frame(frame:Frame, # the target
     shape = frame.pixels.shape
     hulls = region(frame.landmarks, 'face', shape)*region(points, 'face', shape)
     bare = (frame.masks['face'] > .5)&(skin > .5)
-    if keys: bare = bare*place(frame.landmarks, shape, *keys)
+    if keys: bare = bare*forged_place(frame.landmarks, shape, *keys)
     return feather(hulls*bare, soft*np.ptp(frame.landmarks[:17, 0]))
 
 # %% ../../nbs/30_forgeries/swapping.ipynb #ace0cb52
