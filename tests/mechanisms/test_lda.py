@@ -1,50 +1,42 @@
-"""Long-distance attention answers to time: on clips whose only artefact is jitter, the temporal model sees it and the spatial one
-cannot."""
+"""Long-distance attention answers to time: on clips whose only artefact is a trembling cut, every reading of the temporal component sees
+it in people whom it has not met, its maps follow the face, and the spatial component sees nothing."""
 import numpy as np
 import torch
 from torch.nn import functional as F
 from ffd_repro.base.seeds import rng, seed_everything
-from ffd_repro.drawn.motion import track
-from ffd_repro.drawn.people import sample_identity
-from ffd_repro.drawn.rendering import render
-from ffd_repro.drawn.scenes import sample_scene
+from ffd_repro.drawn.artefact_faces import artefact_store
+from ffd_repro.forgeries.artefacts import Artefact
+from ffd_repro.measures.explain import map_spread
 from ffd_repro.measures.scores import auc
-from ffd_repro.systems.lda import lda
+from ffd_repro.systems.lda import LDA, SelfAttention, SoftmaxAttention
 
-SIDE, FRAMES, PEOPLE = 53, 4, 240
+SIDE, PEOPLE, SEED = 37, 160, 9 # the page of the system takes seeds 7 and 8 of the printed reading
+ALONE = dict(spatial=dict(temporal=None), softmax=dict(spatial=None, temporal=SoftmaxAttention),
+             self=dict(spatial=None, temporal=SelfAttention))
 
 def clips():
-    """A drawn face a person in four frames: at rest in real clips, trembling by a pixel or two in fakes. Every single frame has the
-    same distribution in both."""
-    out, labels = np.empty((2*PEOPLE, FRAMES, SIDE, SIDE, 3), np.uint8), np.tile([0, 1], PEOPLE)
-    for person in range(PEOPLE):
-        frame = render(sample_identity('jitter', person), track('jitter', person, n=1)[0], sample_scene('jitter', person, style='FF++'), 72,
-                       0).pixels
-        draw = rng('jitter clip', person)
-        for label in (0, 1):
-            steps = draw.integers(2, 72-SIDE-1, 2) + label*draw.integers(-2, 3, (FRAMES, 2))
-            for t, (y, x) in enumerate(steps): out[2*person+label, t] = frame[y:y+SIDE, x:x+SIDE]
-    return torch.from_numpy(out).permute(0, 1, 4, 2, 3).float()/127.5-1, torch.from_numpy(labels)
+    "Drawn people in four frames, moving as people do; in fakes the cut trembles, too, by up to three pixels. Who is tested is new."
+    store = artefact_store(Artefact('jitter', 3), people=PEOPLE, after=3, side=SIDE)
+    images = torch.from_numpy(np.concatenate([store.faces[:, None], store.followers], 1)).permute(0, 1, 4, 2, 3)/127.5 - 1
+    return images, torch.from_numpy(store.manifest.label.to_numpy()), store.manifest.split.to_numpy() == 'test'
 
-def scored(setting, images, labels, train, test, epochs=9):
-    "AUC on unseen people."
-    seed_everything(7)
-    net = lda.make(setting, SIDE, tiny=True)
-    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+def judged(how, images, labels, unseen, seed=SEED, epochs=7):
+    "AUC on unseen people, and how much the maps vary."
+    seed_everything(seed)
+    net = LDA(SIDE, tiny=True, **how)
+    optimizer = torch.optim.Adam(net.train().parameters(), 1e-3)
     for epoch in range(epochs):
-        net.train()
-        for at in torch.from_numpy(rng('jitter order', epoch).permutation(train)).split(16):
+        for at in torch.from_numpy(rng('lda learns', seed, epoch).permutation(np.flatnonzero(~unseen))).split(16):
             optimizer.zero_grad()
-            F.cross_entropy(net(images[at] if lda.after(setting) else images[at, 0]).logits, labels[at]).backward()
+            F.cross_entropy(net(images[at]).logits, labels[at]).backward()
             optimizer.step()
-    net.eval()
-    with torch.no_grad():
-        score = torch.cat([net(images[at] if lda.after(setting) else images[at, 0]).fake_probability()
-                           for at in torch.from_numpy(test).split(40)])
-    return auc(labels[test].numpy(), score.numpy())
+    with torch.inference_mode(): p = net.eval()(images[unseen])
+    maps, = (m.mean(1) for kind, m in p.maps.items() if kind != 'last')
+    return auc(labels[unseen].numpy(), p.fake_probability().numpy()), map_spread(maps)
 
-def test_temporal_sees_jitter_and_spatial_does_not():
-    images, labels = clips()
-    train, test = np.arange(2*160), np.arange(2*160, 2*PEOPLE) # by person
-    seen = {setting: scored(setting, images, labels, train, test) for setting in ('temporal', 'spatial')}
-    assert seen['temporal']>=.80 and seen['spatial']<=.60, seen
+def test_time_is_seen_by_what_looks_at_time():
+    images, labels, unseen = clips()
+    seen = {name: judged(how, images, labels, unseen) for name, how in ALONE.items()}
+    # 48 people, still and trembling: an AUC of .5 deviates by .06; a reading that sees the cue is far above, one that cannot is not
+    assert min(seen[name][0] for name in ('softmax', 'self')) >= .85 and seen['spatial'][0] <= .65, seen
+    assert all(not spread.flat and min(spread) > .05 for _, spread in seen.values()), seen
