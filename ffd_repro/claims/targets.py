@@ -44,6 +44,7 @@ class Target:
     level:str='frame'     # 'frame', 'sequence', 'video', 'frame+sequence'; '' where it is not stated
     usual:Condition=Condition() # what holds for every cell
     conditions:dict=field(default_factory=dict, hash=False) # name -> Condition: those that each make a cell of their own
+    listed:tuple=()       # views tested on the test list of their corpus although nothing was trained on it; others are tested whole
     averages:tuple=()     # (train, 'Avg(…)') pairs: columns that are the mean of the cells of some trainings, joined by ' / '
     reading:dict=field(default_factory=dict, hash=False) # view as printed -> view here, where READING does not say it
     trained_as:str=''     # the training here of every row, whatever is printed
@@ -101,7 +102,7 @@ def asked(self:Target, setting:str, condition:str='')->tuple[str,Protocol]:
 @patch
 def test_of(self:Target, test:str, condition:str='')->TestedView:
     "The test faces of a cell: the view, and what is done to them under its condition; raises `UnknownName`."
-    how = self.condition(condition).treatment
+    how = self.condition(condition).treatment or ('list=test' if test in self.listed else '')
     return TestedView(parse_view(test), parse_treatment(how) if how else None)
 
 @patch

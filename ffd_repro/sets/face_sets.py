@@ -91,8 +91,8 @@ def set_of(asked:FaceRequest,
           ): # a function of store, rows and preprocessing
     "The kind of set that a request opens."
     needs, how = asked.needs, asked.treatment
-    if learn and from_originals(needs): return KINDS['originals']
-    if learn and needs.blend: return partial(KINDS['blends'], shares=needs.blend)
+    if learn and from_originals(needs): return partial(KINDS['originals'], soft=needs.soft)
+    if learn and needs.blend: return partial(KINDS['blends'], shares=needs.blend, soft=needs.soft)
     if learn and needs.masks: return KINDS['masks']
     if how and how.kind == 'part': return partial(KINDS['part'], part=how.level)
     return partial(KINDS['clips'], after=needs.after) if needs.after else KINDS['faces']
@@ -101,14 +101,15 @@ def faces(asked:FaceRequest,
           part:str, # 'train', 'val', 'test', 'all'
           augment:tuple=('none',), # names of AUGMENT, in the order in which they act
           balanced:bool=False, # as many reals as fakes in every batch
-          learn:bool=False # to train on: with masks and blends where the net needs them, and as many times as the profile says
+          learn:bool=False, # to train on: with masks and blends where the net needs them, and as many times as the profile says
+          seed:int=0 # of what is drawn while training: blends, JPEG qualities, mirroring
          )->FaceSet:
     "The faces of a part of a request, prepared for a net, treated where the request says so."
     store, how, alone = face_store(asked), asked.treatment, from_originals(asked.needs) and (learn or part == 'val')
     rows, make = (original_rows if alone else part_rows)(store.manifest, asked.view, part, asked.protocol), set_of(asked, learn)
     source = dict(source=mask_source(store)) if alone or learn and (asked.needs.masks or asked.needs.blend) else {}
     kept = dict(mean=asked.needs.mean, std=asked.needs.std, **source)
-    if alone and not learn: return KINDS['originals'](store, rows, seed=1, **kept).frozen()
+    if alone and not learn: return KINDS['originals'](store, rows, seed=1, soft=asked.needs.soft, **kept).frozen()
     if learn: rows = np.tile(rows, -(-asked.profile.faces//len(rows)) or 1)
-    found = make(store, rows, augment=augment, balanced=balanced, **kept)
-    return treated(found, how) if how and how.kind not in ('part', 'crf') else found
+    found = make(store, rows, augment=augment, balanced=balanced, seed=seed, **kept)
+    return treated(found, how) if how and how.kind not in ('part', 'crf', 'list') else found

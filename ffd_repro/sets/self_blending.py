@@ -18,7 +18,7 @@ from ..base.seeds import rng
 from ..faces.landmarks import has_landmarks, landmarks_of
 from ..faces.loading import AUGMENT, FaceSet, coins, normalise
 from ..forgeries.compression import jpeg_augmentation
-from ..forgeries.manipulations import random_outline, random_put
+from ..forgeries.manipulations import LIFT, PLAIN, random_outline, random_put
 from ..forgeries.masks import feather
 from ..forgeries.photographs import Put, face_width, put
 from ..forgeries.pictures import Photograph
@@ -77,15 +77,16 @@ def blend_crops(target, at,     # uint8 [S,S,3] and its landmarks [68,2]
                 source, points, # the donor and its landmarks
                 *keys,          # of the draw
                 within=None,    # uint8 [S,S] for a donor that is a fake: what was forged
-                how:Put|None=None # drawn at random when None
+                soft:bool=False, # some forehead, a soft edge, colours and light matched
+                how:Put|None=None # how the pixels are joined, where `soft` does not say it
                )->tuple[np.ndarray, np.ndarray]: # uint8 [S,S,3] and alpha, float32 [S,S]
     "The target with the donor's face under the distorted hull of its landmarks."
     draw, side = rng('glued', *keys), len(target)
     step = np.round((at - points)[17:].mean(0)).astype(int)
     known = moved_by(np.full((side, side), 255, np.uint8) if within is None else within, step)
     alpha = np.zeros((side, side), np.float32)
-    mask = random_outline(points + step, (side, side), draw)*(known > 0)
-    how = how or random_put(draw)
+    mask = random_outline(points + step, (side, side), draw, draw.uniform(0, LIFT) if soft else 0.)*(known > 0)
+    how = how or (random_put(draw) if soft else PLAIN)
     x, y, w, h = cv2.boundingRect(mask)
     part = slice(max(y - 1, 0), y + h + 1), slice(max(x - 1, 0), x + w + 1)
     deep = cv2.distanceTransform(mask[part], cv2.DIST_L2, 5).max() if w else 0
@@ -177,13 +178,16 @@ class BlendSet(_Planned):
     "A `MaskedSet` in which some fakes are replaced by blends. `left_out` counts fakes without a mask, `unmarked` faces without landmarks."
     def __init__(self, store, *args, # as of `MaskedSet`
                  shares, # as it is, (Real, Real), (Fake, Real)
+                 soft:bool=False, # as of `blend_crops`
                  **kwargs):
         super().__init__(store, *args, shares=shares, **kwargs)
+        self.soft = soft
     def blend(self, made, keys, x, masks)->bool: # x uint8 [S,S,3], masks float32 [2,S,S]
         "Fill `x` and `masks` with one blend, unless nothing of what was forged lies within the face."
         faces, points = self.store.faces, self.partners.points
         within = np.asarray(self.regions.masks[made.source]) if made.kind == 'fake_real' else None
-        image, alpha = blend_crops(faces[made.target], points[made.target], faces[made.source], points[made.source], *keys, within=within)
+        pair = faces[made.target], points[made.target], faces[made.source], points[made.source]
+        image, alpha = blend_crops(*pair, *keys, within=within, soft=self.soft)
         if not (alpha >= .5).any(): return False
         x[:] = image
         both_masks(alpha >= .5, masks)
