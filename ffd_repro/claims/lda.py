@@ -26,7 +26,7 @@ DEPARTURES = (
     ('SGD with momentum, the rate halved every five epochs', 'as printed in the profile paper; in small Adam with a cosine, four epochs',
      'so few steps of SGD at 3e-4 move nothing'),
     ('how the combination of the twelve maps starts is not stated', 'as their mean',
-     'zeros with a bias of one give nothing behind them a gradient (the page of the system measures both)'),
+     'zeros with a bias of one give nothing behind them a gradient at first (the page of the system measures both)'),
     ('which epoch is tested is not stated', 'the best by AUC on people held out of training', 'the test faces choose nothing'),
     ('398×398 for the backbone, 224×224 for the attention',
     'as printed in the profile paper; in the smaller ones the side whose shallow maps are a multiple of the attention grid, as 398 is',
