@@ -65,11 +65,9 @@ class Target:
         for method in self.recipe_of: lookup(f'method of {self.key}', method, dict(self.methods))
         methods, conditions = [m for m, _ in self.methods], (self.usual, *self.conditions.values())
         if len(set(methods)) < len(methods) and any(c.setting for c in conditions):
-            raise BadSetting('Conditions that stand for settings need each method once.', self.key,
-                'name each method with its first setting only')
+            raise BadSetting('Conditions that stand for settings need each method once.', self.key, 'name each with its first setting')
         if any(c.treatment for c in conditions) and {'frame', ''} & set(self.levels):
-            raise BadSetting('Predictions under a treatment are kept by video, so frames cannot be scored.', self.key,
-                "declare the level 'video'")
+            raise BadSetting('Predictions under a treatment are by video: frames cannot be scored.', self.key, "declare the level 'video'")
 
     @property
     def swept(self)->tuple: # of the names of conditions

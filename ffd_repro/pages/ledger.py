@@ -148,6 +148,7 @@ def verdict_counts(claims:pd.DataFrame)->pd.DataFrame: # one row a verdict
     own = claims[claims.own > 0] # what only repeats others is counted there
     return pd.crosstab(own.verdict, own.stated).reindex(columns=['stated', 'derived'], fill_value=0).reset_index().rename_axis(columns=None)
 
+# %% ../../nbs/95_pages/ledger.ipynb #38f03adc
 DERIVED = ('Read off a table, and in no sentence of a paper. A comparison that another claim asks for is counted there, '
     'and a claim of no other comparisons is in no count of verdicts.')
 CHANCE = 'Where no net differed from any other, at most {:.1f} of the claims on stand-ins would be supported or contradicted, by chance.'
