@@ -196,8 +196,10 @@ def serve(first:str, # Python, run after the imports
     import ctypes
     import gc
     import importlib
+    import traceback
     for name in modules: importlib.import_module(name)
-    exec(first, {})
+    try: exec(first, {})
+    except Exception: traceback.print_exc() # every command works it out for itself, and is told what is wrong
     gc.freeze() # what is there already need not be looked through by every fork
     with suppress(AttributeError): # freed memory is kept for the next array, which else costs a fifth of a small training
         for limit in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD): ctypes.CDLL(None).mallopt(limit, 1 << 30)

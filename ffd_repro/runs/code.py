@@ -40,7 +40,7 @@ def faces_code(asked:FaceRequest, data:str, # 'real' or 'stand-in'
                learn:bool=False)->str: # 16 hexadecimal digits
     "What the faces of a request rest on, from the files of the corpus to the set that a net is fed."
     how = asked.treatment
-    done = [] if how is None or how.kind == 'part' else [recoded] if asked.crf is not None else [treated, treatments[how.kind]]
+    done = [] if how is None or how.kind in ('part', 'list') else [recoded] if asked.crf is not None else [treated, treatments[how.kind]]
     usual = [FACE_DETECTORS[name] for name in ('sidecar', 'whole', 'opencv')]
     facts = [asked.stored, asked.needs, str(how), asked.profile.faces if learn else 0,
              corpora[asked.view.corpus] if asked.view.corpus in corpora else '']
