@@ -197,6 +197,7 @@ def serve(first:str, # Python, run after the imports
     import gc
     import importlib
     import traceback
+    os.environ.setdefault('PYDEVD_DISABLE_FILE_VALIDATION', '1') # or ipykernel's debugger says that modules are frozen
     for name in modules: importlib.import_module(name)
     try: exec(first, {})
     except Exception: traceback.print_exc() # every command works it out for itself, and is told what is wrong

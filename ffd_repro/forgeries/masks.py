@@ -60,9 +60,9 @@ def in_face(landmarks:np.ndarray, # [68,2]
     return np.moveaxis(away@axes_of(landmarks).T/np.ptp(landmarks[:17, 0]), -1, 0)
 
 # %% ../../nbs/30_forgeries/masks.ipynb #4e784a45
-# not stated: chosen so that each kind is as frequent, and one mask for all overlaps the true ones by less than half
-PLACES = ('whole', 'half', 'part', 'hull')
-PART_NAMES, WIDER = ('eyes', 'nose', 'mouth'), 1.4 # of REGIONS; and how much is redrawn around them
+# share of the videos. not stated: chosen because most forgeries of the real sets are whole, and one mask for all must not do for where
+PLACES = {'whole': .5, 'half': 1/6, 'part': 1/6, 'hull': 1/6}
+PART_NAMES, WIDER = ('eyes', 'nose', 'mouth'), 1.8 # of REGIONS; and how much is redrawn around them
 
 def half_of(x, y, draw): # where pixels lie in the face; a generator
     "All on one side of a line through the middle of a face."
@@ -80,7 +80,7 @@ def forged_place(landmarks:np.ndarray, # [68,2]
          )->np.ndarray:         # [H,W] float32, 0 or 1
     "The part of the picture within which the forger of a video draws."
     draw = rng('place', *keys)
-    kind, name = draw.choice(PLACES), draw.choice(PART_NAMES)
+    kind, name = draw.choice(list(PLACES), p=list(PLACES.values())), draw.choice(PART_NAMES)
     if kind == 'whole': return np.ones(shape[:2], np.float32)
     if kind != 'part': return (half_of if kind == 'half' else hull_off)(*in_face(landmarks, shape), draw).astype(np.float32)
     first, last, wide = REGIONS[name]
