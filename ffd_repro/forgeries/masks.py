@@ -75,9 +75,9 @@ def hull_off(x, y, draw): # as of `half_of`
     return ((x - off*np.cos(angle))/a)**2 + ((y - off*np.sin(angle))/b)**2 <= 1
 
 def forged_place(landmarks:np.ndarray, # [68,2]
-          shape:tuple,          # (height, width)
-          *keys                 # of the video
-         )->np.ndarray:         # [H,W] float32, 0 or 1
+                 shape:tuple,          # (height, width)
+                 *keys                 # of the video
+                )->np.ndarray:         # [H,W] float32, 0 or 1
     "The part of the picture within which the forger of a video draws."
     draw = rng('place', *keys)
     kind, name = draw.choice(list(PLACES), p=list(PLACES.values())), draw.choice(PART_NAMES)
