@@ -8,7 +8,7 @@ __all__ = ['RECIPES', 'meso_inception4', 'DilatedInception', 'MesoInception4']
 # %% ../../nbs/70_baselines/meso_inception4.ipynb #943de19f
 import torch
 from torch import nn
-from ..base.contracts import Prediction, Recipe
+from ..base.contracts import RULE, Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
@@ -56,7 +56,7 @@ class MesoInception4(Net):
 RECIPES = dict(
     # LDFnet IV-B2; for the baselines not stated: chosen because no other is given
     paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'),
-    small=Recipe(epochs=2, batch=16, lr=1e-3, schedule='cosine'), # not stated: chosen because so few weights are soon learnt
+    small=Recipe(**RULE, lr=1e-3),
     smoke=Recipe(epochs=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 meso_inception4 = detectors.register(Detector(

@@ -6,7 +6,7 @@
 __all__ = ['RECIPES', 'xception', 'Xception']
 
 # %% ../../nbs/70_baselines/xception.ipynb #78ee7d4f
-from ..base.contracts import Prediction, Recipe
+from ..base.contracts import RULE, Prediction, Recipe
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
 from ..layers.backbones import xception_net, xception_stages
@@ -29,8 +29,7 @@ class Xception(Net):
 RECIPES = dict(
     # LDFnet IV-B2; for the baselines not stated: chosen because no other is given
     paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'),
-    # not stated: chosen because two epochs, as LDFnet has, teach it nothing
-    small=Recipe(epochs=4, batch=16, lr=5e-4, schedule='cosine', channels_last=True),
+    small=Recipe(**RULE, lr=5e-4, channels_last=True),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 # %% ../../nbs/70_baselines/xception.ipynb #21397d3e

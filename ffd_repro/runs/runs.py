@@ -95,9 +95,9 @@ def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
     model, asked, home = fresh_net(spec).to(device()), spec.request(), work_folder(spec)
     kept = None if spec.profile.tiny else home # a training of a second begins again
-    mixed = bool(spec.recipe.balanced)
-    learnt = faces(asked, 'train', augment=spec.recipe.augment, balanced=mixed, learn=True, seed=spec.seed)
-    history = train(model, learnt, faces(asked, 'val', balanced=mixed), spec.recipe, seed=spec.seed, folder=kept, device=device(),
+    mixed = dict(balanced=bool(spec.recipe.balanced), pairs=bool(spec.recipe.pairs))
+    learnt = faces(asked, 'train', augment=spec.recipe.augment, learn=True, seed=spec.seed, **mixed)
+    history = train(model, learnt, faces(asked, 'val', **mixed), spec.recipe, seed=spec.seed, folder=kept, device=device(),
                     checkpoint_every=200, progress=progress, run=spec.id, most=spec.profile.faces)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
     for checkpoint in home.glob('*.pt'): checkpoint.unlink()

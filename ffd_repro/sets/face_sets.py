@@ -101,6 +101,7 @@ def faces(asked:FaceRequest,
           part:str, # 'train', 'val', 'test', 'all'
           augment:tuple=('none',), # names of AUGMENT, in the order in which they act
           balanced:bool=False, # as many reals as fakes in every batch
+          pairs:bool=False, # every fake in it beside the face it was made from
           learn:bool=False, # to train on: with masks and blends where the net needs them, and as many times as the profile says
           seed:int=0 # of what is drawn while training: blends, JPEG qualities, mirroring
          )->FaceSet:
@@ -111,5 +112,5 @@ def faces(asked:FaceRequest,
     kept = dict(mean=asked.needs.mean, std=asked.needs.std, **source)
     if alone and not learn: return KINDS['originals'](store, rows, seed=1, soft=asked.needs.soft, **kept).frozen()
     if learn: rows = np.tile(rows, -(-asked.profile.faces//len(rows)) or 1)
-    found = make(store, rows, augment=augment, balanced=balanced, seed=seed, **kept)
+    found = make(store, rows, augment=augment, balanced=balanced, pairs=pairs, seed=seed, **kept)
     return treated(found, how) if how and how.kind not in ('part', 'crf', 'list') else found
