@@ -98,7 +98,7 @@ _MAIN = [
         sizes=dict(smoke=Size(9, 96, 8, fakes=2, extra=2), small=Size(600, 192, 12, fakes=2, extra=30),
                    paper=Size(60, 384, 60, takes=10, fakes=9, extra=100)),
         methods=dict(
-            swap=Manipulation('deepfake', 'pose', Bottleneck(.14, .08, skip=.5), Paste(feather=.12, cast=.03, jitter=.0006, flicker=.001)))),
+            swap=Manipulation('deepfake', 'pose', Bottleneck(.14, .08, skip=.6), Paste(feather=.12, cast=.03, jitter=.0006, flicker=.001)))),
     StandIn('HFF', 'HFF', STYLES['HFF'], plan_hff, lists=hff_lists,
         qualities={'': None}, post=('none', 'soft', 'small', 'jpeg'), retouch=(-.15, .5),
         sizes=dict(smoke=Size(50, 96), small=Size(1000, 128), paper=Size(10000, 256, takes=2)),

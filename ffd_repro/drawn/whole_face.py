@@ -19,8 +19,8 @@ from ..forgeries.upsampling import Bottleneck
 
 # %% ../../nbs/35_drawn/whole_face.ipynb #c6171f08
 # not stated: chosen so that no kind is trivial
-GENERATORS = dict(PGGAN=Bottleneck(.16, .12, skip=.5), StyleGAN=Bottleneck(.25, .3, nearest=True, skip=.5),
-                  Glow=Bottleneck(.3, .12, 1, skip=.6), StarGAN=Bottleneck(.2, .1, skip=.6), Face2Face=Bottleneck(.55, .1, 1, skip=.5))
+GENERATORS = dict(PGGAN=Bottleneck(.16, .12, skip=.6), StyleGAN=Bottleneck(.25, .3, nearest=True, skip=.65),
+                  Glow=Bottleneck(.3, .12, 1, skip=.7), StarGAN=Bottleneck(.2, .1, skip=.7), Face2Face=Bottleneck(.55, .1, 1, skip=.6))
 CHANGES = dict(PGGAN='person', StyleGAN='person', Glow='expression', StarGAN='attribute', Face2Face='expression') # what each alters
 
 # %% ../../nbs/35_drawn/whole_face.ipynb #f26851da
