@@ -76,15 +76,14 @@ _WILD = dict(
 # %% ../../nbs/35_drawn/plans.ipynb #d6a617e0
 _HFF = {name: Manipulation('synthesise', CHANGES[name], how, Paste(colour=.8)) for name, how in GENERATORS.items()}
 _MAIN = [
-    # in smoke c40 may turn a forged mouth back into its original, byte for byte
     StandIn('FF++', 'FaceForensics++', STYLES['FF++'], plan_ff, lists=ff_lists,
         qualities=dict(c23=23, c40=40),
-        sizes=dict(smoke=Size(14, 104, 8), small=Size(1000, 192, 12, held=(.1, .3)), paper=Size(1000, 384, 60)),
+        sizes=dict(smoke=Size(14, 120, 8), small=Size(1000, 192, 12, held=(.1, .3)), paper=Size(1000, 384, 60)),
         methods=dict(
             Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.14, .16, skip=.55), Paste(feather=.1, cast=.04)),
-            Face2Face=Manipulation('face2face', 'expression', Bottleneck(.55, .06, 1, skip=.5), Paste(feather=.05, light=.1, grain=7)),
+            Face2Face=Manipulation('face2face', 'expression', Bottleneck(.55, .06, 1, skip=.4), Paste(feather=.04, light=.14, grain=7)),
             FaceSwap=Manipulation('faceswap', 'own', put=Paste(feather=.04, colour=.3, cast=.08, light=.2)),
-            NeuralTextures=Manipulation('neural_textures', 'expression', Bottleneck(.10, .4, skip=.5), Paste(feather=.07, cast=.03)))),
+            NeuralTextures=Manipulation('neural_textures', 'expression', Bottleneck(.10, .4, skip=.55), Paste(feather=.08, cast=.025)))),
     StandIn('DFDC', 'DFDC', STYLES['DFDC'], plan_dfdc, lists=dfdc_metadata,
         qualities={'': 28}, fps=30, shapes=((1., .8), (.8, 1.)), post=('none', 'dim', 'soft', 'small', 'jpeg'),
         sizes=dict(smoke=Size(8, 96, 8, fakes=4), small=Size(1000, 240, 8, fakes=2), paper=Size(1000, 480, 60, fakes=4)),

@@ -79,7 +79,7 @@ def check_files(seen:CorpusScan, clips:int # at most; below 0: all
     for quality in sorted({*t.quality} - {''}) or ['']:
         at = t[t.quality.isin(['', quality])]
         at = at.iloc[some_clips(at, clips)]
-        yield probed(file_facts(at), at, 'files' + f' ({quality})'*bool(quality), seen.stand_in)
+        yield probed(file_facts(at), at, quality or 'every quality', seen.stand_in)
 
 PROBES.register(check_files, 'corpus');
 
