@@ -1,0 +1,56 @@
+"""Faces a second of every detector at 256 pixels, one and eight at a time, beside Xception. `python benchmarks/inference.py ldfnet`"""
+import statistics
+import sys
+import time
+import torch
+from torch import nn
+from ffd_repro.base.registry import detectors, load
+
+class Logits(nn.Module):
+    "What a trace can follow: a tensor in, a tensor out."
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+    def forward(self, x): return self.net(x).logits
+
+def input_of(d, faces, side):
+    "Random faces, or clips where the detector looks at clips."
+    after = d.after(d.settings[0])
+    return torch.randn(faces, *([1 + after] if after else []), 3, side, side)
+
+def frozen(net, x):
+    "The net with its batch norms folded into the convolutions, traced and frozen; the warm-up is not counted."
+    fast = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(Logits(net), x, check_trace=False)))
+    fast(x), fast(x)
+    return fast
+
+def timed(f, x):
+    started = time.perf_counter()
+    f(x)
+    return len(x)/(time.perf_counter() - started)
+
+@torch.no_grad()
+def speeds(d, side=256, turns=5):
+    "Median faces a second: (faces at a time, how) -> number."
+    net, found = d.make(side=side).eval(), {}
+    for faces in (1, 8):
+        x, ways = input_of(d, faces, side), {'as it is': Logits(net)}
+        if x.ndim == 4: ways['channels last'] = Logits(net.to(memory_format=torch.channels_last))
+        for how, f in ways.items():
+            batch = x.to(memory_format=torch.channels_last) if how == 'channels last' else x
+            found[faces, how] = statistics.median([timed(f, batch) for _ in range(turns + 1)][1:])
+        fast = frozen(net, x)
+        found[faces, 'frozen'] = statistics.median([timed(fast, x) for _ in range(turns)])
+        net = net.to(memory_format=torch.contiguous_format)
+    return found
+
+def main(*names):
+    torch.set_num_threads(2)
+    load('systems', 'baselines')
+    rows = {name: speeds(detectors[name]) for name in dict.fromkeys(['xception', *(names or detectors)])}
+    print('faces a second on two threads at 256 pixels, and the ratio to Xception read in the same way')
+    for name, found in rows.items():
+        cells = '   '.join(f'{n} {how} {v:.1f} ({v/rows["xception"].get((n, how), float("nan")):.2f})' for (n, how), v in found.items())
+        print(f'{name:16s} {cells}', flush=True)
+
+if __name__ == '__main__': main(*sys.argv[1:])
