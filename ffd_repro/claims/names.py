@@ -26,9 +26,7 @@ PAPERS = dict(
 # %% ../../nbs/85_claims/names.ipynb #cc91c99d
 TO_BUILD = dict(
     multi_task='Multi-task', f3net='F3-Net', amtennet='AMTENnet', m2tr='M2TR', gocnet='GocNet',
-    alexnet='AlexNet', vgg16='VGG-16', densenet121='DenseNet-121', resnet50='ResNet-50', resnet18='ResNet-18', capsule='Capsule',
-    face_xray='Face X-ray',
-    gsrm='GSRM', rfm='RFM', senet='SENet', ra_cnn='RA-CNN', mmal='MMAL', ws_dan='WS-DAN', madd='Multi-attentional')
+    capsule='Capsule', face_xray='Face X-ray', gsrm='GSRM', rfm='RFM', ra_cnn='RA-CNN', mmal='MMAL', ws_dan='WS-DAN')
 QUOTED = dict(
     two_stream='Two-stream', fwa='FWA', dsp_fwa='DSP-FWA', smil='SMIL', ltw='LTW', meso4='Meso-4', mesonet='MesoNet', headpose='HeadPose',
     va_mlp='VA-MLP', va_logreg='VA-LogReg',
