@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['alexnet', 'AlexNet']
 
-# %% ../../nbs/70_baselines/alexnet.ipynb #75c662b4
-from ..base import compat # noqa: F401 (declares operators that torchvision needs)
+# %% ../../nbs/70_baselines/alexnet.ipynb #49b15191
 from ..base.contracts import Prediction
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
 from . import vgg16
 from ..layers.classifiers import classifier_net
-from torchvision.models import alexnet as published
 
-# %% ../../nbs/70_baselines/alexnet.ipynb #02aad583
+# %% ../../nbs/70_baselines/alexnet.ipynb #c8c5ba6e
+from torchvision.models import alexnet as published  # after `base.compat`, which the imports above bring
+
+# %% ../../nbs/70_baselines/alexnet.ipynb #0b56c8e9
 class AlexNet(Net):
     "torchvision's AlexNet with two classes (Krizhevsky 2014); raises `BadSetting` below 32 pixels."
     stages = dict(last='net.features')
@@ -28,7 +29,7 @@ class AlexNet(Net):
         features = self.net.classifier[:-1](self.net.avgpool(maps).flatten(1))
         return Prediction(self.net.classifier[-1](features), features, maps=dict(last=maps))
 
-# %% ../../nbs/70_baselines/alexnet.ipynb #641565a0
+# %% ../../nbs/70_baselines/alexnet.ipynb #3780138a
 alexnet = detectors.register(Detector(
     name='alexnet', side=256, display='AlexNet', build=lambda setting, side, tiny: AlexNet(side, tiny),
     paper='Krizhevsky et al. 2012; Krizhevsky 2014', source='torchvision alexnet', recipes=vgg16.RECIPES,
