@@ -56,7 +56,7 @@ class Detector:
     own_recipes:dict=field(default_factory=dict) # setting -> {profile -> Recipe}, where it is trained otherwise than the others
     printed:dict=field(default_factory=dict) # metric -> (value, relative tolerance), at `side`
     clip:dict=field(default_factory=dict) # setting -> frames after the first that its input needs; those that are absent need none
-    masks:str=''            # where the regions come from that its loss learns: 'official', 'difference', '' for none
+    masks:str=''            # where the regions come from that its loss learns: 'official', 'difference', 'known', '' for none
     blend:dict=field(default_factory=dict) # setting -> shares of training fakes: as they are, (Real,Real), (Fake,Real)
     soft:tuple=()           # settings that hide the seams of their blends: a soft edge, colours and light matched
     pretrained:str=''       # the weights that `build(…, pretrained=True)` starts from, '' where there are none

@@ -17,7 +17,7 @@ from ..faces.clips import ClipSet
 from ..faces.loading import FaceSet
 from ..faces.protocols import Protocol, split_under
 from .partial import PartSet
-from .self_blending import BlendSet, MaskedSet, RealBlends
+from .self_blending import BlendSet, KnownMasks, MaskedSet, RealBlends
 from .stores import FaceRequest, Needs, face_store, mask_source
 from .treatments import treated
 
@@ -84,7 +84,7 @@ def original_rows(manifest:pd.DataFrame, # of a face store
     return rows
 
 # %% ../../nbs/40_sets/face_sets.ipynb #d2afa1d4
-KINDS = dict(originals=RealBlends, blends=BlendSet, masks=MaskedSet, part=PartSet, clips=ClipSet, faces=FaceSet)
+KINDS = dict(originals=RealBlends, blends=BlendSet, masks=MaskedSet, known=KnownMasks, part=PartSet, clips=ClipSet, faces=FaceSet)
 
 def set_of(asked:FaceRequest,
            learn:bool=False # to train on
@@ -93,7 +93,7 @@ def set_of(asked:FaceRequest,
     needs, how = asked.needs, asked.treatment
     if learn and from_originals(needs): return partial(KINDS['originals'], soft=needs.soft)
     if learn and needs.blend: return partial(KINDS['blends'], shares=needs.blend, soft=needs.soft)
-    if learn and needs.masks: return KINDS['masks']
+    if learn and needs.masks: return KINDS['known' if needs.masks == 'known' else 'masks']
     if how and how.kind == 'part': return partial(KINDS['part'], part=how.level)
     return partial(KINDS['clips'], after=needs.after) if needs.after else KINDS['faces']
 

@@ -89,7 +89,8 @@ FOLLOWERS = 5 # the most that LDA's Table X asks for (n = 2 … 5)
 class Needs(NamedTuple):
     "What a net needs of its faces."
     after:int=0     # frames after each face
-    masks:str=''    # where the regions come from that its loss learns: 'official', 'difference', '' for none
+    masks:str=''    # where the regions come from that its loss learns: 'official', 'difference', '' for none;
+                    # 'known': as 'official', and fakes whose region nobody knows stay in the set
     blend:tuple=()  # shares of training fakes: as they are, (Real, Real), (Fake, Real)
     soft:bool=False # whether the seams of these blends are hidden
     mean:tuple=(.5, .5, .5) # of images in [0, 1], RGB
@@ -125,12 +126,17 @@ class FaceRequest:
         return self.profile.scaled(self.protocol.side)
 
     @property
+    def keeps_masks(self)->bool:
+        "Whether the masks that the corpus gives are stored beside the faces."
+        return self.needs.masks in ('official', 'known')
+
+    @property
     def stored(self)->dict: # plain values
         "Everything that decides what the store holds, wherever the corpus lies."
         sampling = str(sampling_under(self.protocol, self.view.corpus, self.profile.name))
         return dict(corpus=self.view.corpus, quality=self.view.quality, profile=self.profile.name, sampling=sampling,
                     margin=self.protocol.margin, side=self.side,
-                    after=FOLLOWERS if self.needs.after else 0, masks=self.needs.masks == 'official', crf=self.crf)
+                    after=FOLLOWERS if self.needs.after else 0, masks=self.keeps_masks, crf=self.crf)
 
     @property
     def key(self)->str: # fit for a file name
@@ -140,8 +146,7 @@ class FaceRequest:
     @property
     def command(self)->str:
         "The command that makes the store."
-        protocol, more = str(self.protocol), (' --after' if self.needs.after else '') + (' --masks'
-                                                                                         if self.needs.masks == 'official' else '')
+        protocol, more = str(self.protocol), (' --after' if self.needs.after else '') + (' --masks' if self.keeps_masks else '')
         view = str(self.view._replace(methods=())) + (f'|{self.treatment}' if self.crf is not None else '')
         return f"ffd_faces '{view}' --profile {self.profile.name}" + (f" --protocol '{protocol}'" if protocol else '') + more
 
