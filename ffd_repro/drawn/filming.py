@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORGERS', 'SEED', 'DONORS', 'POSTS', 'SPREAD', 'scene_of', 'film', 'forged', 'smaller', 'sharper', 'visible_part',
            'crop_side', 'face_crops', 'developed', 'mask_of', 'still', 'save', 'save_text', 'save_tar', 'targets',
-           'box_path', 'tar_of', 'boxes_of', 'carriers', 'files', 'filmed', 'shoot', 'pack', 'shoot_job']
+           'box_path', 'tar_of', 'boxes_of', 'carriers', 'files', 'filmed', 'dissolved', 'shoot', 'pack', 'shoot_job']
 
 # %% ../../nbs/35_drawn/filming.ipynb #b5ee5042
 import io
@@ -197,6 +197,13 @@ def filmed(name:str, size:Size, clip)->tuple[list, list]: # frames as they are w
     return developed(STAND_INS[name], size, clip.target, clean), alphas
 
 # %% ../../nbs/35_drawn/filming.ipynb #f6248fe7
+def dissolved(corpus:StandIn, clip, path:str, root:Path)->bool: # path: one of `targets`
+    "Whether compression has left nothing of a forgery: its video is its original's, byte for byte."
+    target = getattr(clip, 'target', None)
+    if target is None or not target.path: return False
+    original = root/dict(zip(targets(corpus, clip), targets(corpus, target)))[path]
+    return original.is_file() and original.read_bytes() == (root/path).read_bytes()
+
 def shoot(name:str, size:Size, clip, root:Path)->str: # the clip's path
     "Film one clip and write what is missing of it."
     corpus, lost = STAND_INS[name], [p for p in files(STAND_INS[name], size, clip) if not (root/p).exists()]
@@ -207,7 +214,10 @@ def shoot(name:str, size:Size, clip, root:Path)->str: # the clip's path
         if path.endswith('.json'): save_text(root/path, boxes_of(corpus, size, target))
         elif path == getattr(clip, 'mask', None): save(root/path, mask_of(corpus, size, target, alphas), corpus.fps, 10)
         elif folder: save(root/path, [shot[int(Path(path).name) - 1]], corpus.fps, None)
-        else: save(root/path, shot, corpus.fps, targets(corpus, clip)[path])
+        else:
+            crf = targets(corpus, clip)[path]
+            save(root/path, shot, corpus.fps, crf)
+            while crf and dissolved(corpus, clip, path, root): save(root/path, shot, corpus.fps, crf := crf - 1)
     return clip.path
 
 # %% ../../nbs/35_drawn/filming.ipynb #9fbf1858
