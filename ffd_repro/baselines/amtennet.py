@@ -8,7 +8,7 @@ __all__ = ['RECIPES', 'amtennet', 'same', 'Traces', 'AMTENnet']
 # %% ../../nbs/70_baselines/amtennet.ipynb #bfeade9b
 import torch
 from torch import nn
-from ..base.contracts import Prediction, Recipe
+from ..base.contracts import RULE, Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
@@ -57,7 +57,7 @@ class AMTENnet(Net):
 RECIPES = dict(
     # LDFnet IV-B2; for the baselines not stated: chosen because no other is given
     paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'),
-    small=Recipe(epochs=8, batch=16, lr=1e-3, schedule='cosine'), # not stated: chosen because a run has to fit minutes on two cores
+    small=Recipe(**RULE, lr=1e-3),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 amtennet = detectors.register(Detector(

@@ -9,7 +9,7 @@ __all__ = ['VGG', 'RECIPES', 'capsule', 'squash', 'Statistics', 'primary', 'agre
 import torch
 from torch import nn
 from torch.nn import functional as F
-from ..base.contracts import Batch, Prediction, Recipe
+from ..base.contracts import RULE, Batch, Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
@@ -101,7 +101,7 @@ class Capsule(Net):
 RECIPES = dict(
     paper=Recipe(epochs=25, batch=32, lr=5e-4, pretrained=True, loss='own'), # the released code
     # not stated: chosen because there are no weights to start from there
-    small=Recipe(epochs=8, batch=16, lr=1e-3, schedule='cosine', channels_last=True, loss='own'),
+    small=Recipe(**RULE, lr=1e-3, channels_last=True, loss='own'),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant', loss='own')) # only proves that it runs
 
 capsule = detectors.register(Detector(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 from torch.nn import functional as F
-from ..base.contracts import Prediction, Recipe
+from ..base.contracts import RULE, Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
@@ -85,7 +85,7 @@ class GocNet(Net):
 RECIPES = dict(
     # LDFnet IV-B2; for the baselines not stated: chosen because no other is given
     paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'),
-    small=Recipe(epochs=8, batch=16, lr=1e-3, schedule='cosine', channels_last=True), # not stated: chosen as for other nets of this size
+    small=Recipe(**RULE, lr=1e-3, channels_last=True),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 gocnet = detectors.register(Detector(

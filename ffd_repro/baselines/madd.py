@@ -10,7 +10,7 @@ __all__ = ['ALPHA', 'INNER', 'OUTER', 'BLUR', 'RECIPES', 'madd', 'AttentionMaps'
 import torch
 from torch import nn
 from torch.nn import functional as F
-from ..base.contracts import Batch, Prediction, Recipe
+from ..base.contracts import RULE, Batch, Prediction, Recipe
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
 from ..layers.backbones import LARGE, xception_maps, xception_net, xception_stages
@@ -128,7 +128,7 @@ RECIPES = dict(
     # the public configuration for Xception; LDA VI-D
     paper=Recipe(epochs=10, batch=32, lr=1e-4, weight_decay=1e-6, schedule='halve', every=5, loss='own', pretrained=True),
     # not stated: chosen because Xception takes this rate here
-    small=Recipe(epochs=8, batch=16, lr=5e-4, schedule='cosine', channels_last=True, loss='own'),
+    small=Recipe(**RULE, lr=5e-4, channels_last=True, loss='own'),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant', loss='own')) # only proves that it runs
 
 madd = detectors.register(Detector(

@@ -6,7 +6,7 @@
 __all__ = ['RECIPES', 'resnet18']
 
 # %% ../../nbs/70_baselines/resnet18.ipynb #fd0d5029
-from ..base.contracts import Recipe
+from ..base.contracts import RULE, Recipe
 from ..base.registry import Detector, detectors
 from ..layers.classifiers import DEEP_STEM, Classifier
 
@@ -16,7 +16,7 @@ RECIPES = dict(
     # an epoch is one face of each of 4871 videos, as for its own net
     paper=Recipe(epochs=1200, batch=32, lr=1e-3, schedule='cosine', every=40, augment='jpeg', balanced=True, steps=152),
     # not stated: chosen because eight passes take minutes on two cores
-    small=Recipe(epochs=8, batch=16, lr=1e-3, schedule='cosine', channels_last=True, augment='jpeg', balanced=True),
+    small=Recipe(**RULE | dict(augment='flip+jpeg'), lr=1e-3, channels_last=True),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant', balanced=True)) # only proves that it runs
 
 # %% ../../nbs/70_baselines/resnet18.ipynb #b2e43e8c

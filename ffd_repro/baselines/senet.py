@@ -6,7 +6,7 @@
 __all__ = ['RECIPES', 'senet']
 
 # %% ../../nbs/70_baselines/senet.ipynb #0a6ea242
-from ..base.contracts import Recipe
+from ..base.contracts import RULE, Recipe
 from ..base.registry import Detector, detectors
 from ..layers.classifiers import DEEP_STEM, Classifier
 
@@ -14,7 +14,7 @@ from ..layers.classifiers import DEEP_STEM, Classifier
 RECIPES = dict(
     # LDA V-A; for the baselines not stated: chosen because no other is given
     paper=Recipe(epochs=20, batch=32, lr=3e-4, optimizer='sgd', momentum=.9, schedule='halve', every=5),
-    small=Recipe(epochs=8, batch=16, lr=1e-3, schedule='cosine', channels_last=True), # not stated: chosen because it takes minutes
+    small=Recipe(**RULE, lr=1e-3, channels_last=True),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 senet = detectors.register(Detector(

@@ -66,7 +66,8 @@ class StandIn:
 
 # %% ../../nbs/35_drawn/plans.ipynb #9563ac93
 TIMIT_WINDOW = .38 # of the frame's width, at the head sizes of this style (measured below)
-_TIMIT = {name: Manipulation('deepfake', 'pose', Bottleneck(pixels/4/512/TIMIT_WINDOW, error, skip=.5), Paste(feather, cast=.03, jitter=.0008))
+_TIMIT = {name: Manipulation('deepfake', 'pose', Bottleneck(pixels/4/512/TIMIT_WINDOW, error, skip=.5),
+                             Paste(feather, cast=.03, jitter=.0008))
           for name, pixels, error, feather in (('lower_quality', 64, .2, .1), ('higher_quality', 128, .15, .16))}
 _WILD = dict(
     small=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.5), Paste(feather=.15, colour=.9, cast=.03)),
@@ -97,7 +98,8 @@ _MAIN = [
         sizes=dict(smoke=Size(9, 96, 8, fakes=2, extra=2), small=Size(600, 192, 12, fakes=2, extra=30),
                    paper=Size(60, 384, 60, takes=10, fakes=9, extra=100)),
         methods=dict(
-            swap=Manipulation('deepfake', 'pose', Bottleneck(.14, .08, skip=.6), Paste(feather=.12, cast=.03, jitter=.0006, flicker=.001)))),
+            swap=Manipulation('deepfake', 'pose', Bottleneck(.14, .08, skip=.6),
+                              Paste(feather=.12, cast=.03, jitter=.0006, flicker=.001)))),
     StandIn('HFF', 'HFF', STYLES['HFF'], plan_hff, lists=hff_lists,
         qualities={'': None}, post=('none', 'soft', 'small', 'jpeg'), retouch=(-.15, .5),
         sizes=dict(smoke=Size(50, 96), small=Size(1000, 128), paper=Size(10000, 256, takes=2)),
@@ -129,7 +131,8 @@ _OTHERS = [
         qualities={'': 24}, fps=30, shapes=((.6, 1.),), post=('small', 'soft', 'upload'), retouch=(-.15, .45),
         sizes=dict(smoke=Size(10, 96, 4), small=Size(200, 224, 8), paper=Size(49, 500, 60)),
         methods=dict(
-            FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.5), Paste(feather=.08, cast=.04, light=.08, jitter=.0006)))),
+            FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.5),
+                                 Paste(feather=.08, cast=.04, light=.08, jitter=.0006)))),
     StandIn('DF-TIMIT', 'DF-TIMIT', STYLES['DF-TIMIT'], plan_timit,
         qualities={'': 3}, shapes=((.75, 1.),), post=('jpeg90', 'soft', 'small'),
         sizes=dict(smoke=Size(8, 96, 4), small=Size(200, 192, 8), paper=Size(32, 512, 60, takes=10)),
