@@ -33,7 +33,9 @@ class Prediction(NamedTuple):
 
 # %% ../../nbs/00_base/contracts.ipynb #4c30c5ea
 CHOICES = dict(optimizer=('adam', 'adamw', 'sgd'), schedule=('constant', 'halve', 'cosine', 'plateau'),
-               precision=('fp32', 'bf16'), augment=('none', 'flip', 'jpeg'))
+               precision=('fp32', 'bf16'), augment=('none', 'flip', 'jpeg', 'blends', 'real_blends'))
+MAKES = ('blends', 'real_blends') # those that make training fakes; the others change the faces that there are
+
 def check_choices(thing): # a dataclass instance with some of the fields of `CHOICES`: a word, or a tuple of words
     "Raise `UnknownName` where a field holds a word that nothing understands."
     for field, words in CHOICES.items():
@@ -68,10 +70,23 @@ class Recipe:
     def __post_init__(self):
         if isinstance(self.augment, str): object.__setattr__(self, 'augment', tuple(self.augment.split('+')))
         check_choices(self)
+        if any(word in MAKES for word in self.augment[1:]):
+            fix = f"name one of {', '.join(MAKES)}, and first"
+            raise BadSetting(f"Recipe.augment is {'+'.join(self.augment)!r}: what makes fakes acts before what changes them.", fix=fix)
         for field, least in dict(epochs=1, batch=2, lr=1e-12, weight_decay=0, every=1, steps=1).items():
             value = getattr(self, field)
             if value is not None and not value >= least: raise BadSetting(f'Recipe.{field} is {value!r}; it must be at least {least}.')
         object.__setattr__(self, 'pretrained', True if self.pretrained else None) # one spelling of no
+
+    @property
+    def makes(self)->str: # of MAKES; '' for nothing
+        "The word that makes training fakes."
+        return self.augment[0] if self.augment[0] in MAKES else ''
+
+    @property
+    def changes(self)->tuple: # of CHOICES
+        "The words that change the faces."
+        return tuple(word for word in self.augment if word not in MAKES) or ('none',)
 
     @property
     def plain(self)->dict: # field -> plain value

@@ -59,6 +59,7 @@ class Detector:
     masks:str=''            # where the regions come from that its loss learns: 'official', 'difference', 'known', '' for none
     blend:dict=field(default_factory=dict) # setting -> shares of training fakes: as they are, (Real,Real), (Fake,Real)
     soft:tuple=()           # settings that hide the seams of their blends: a soft edge, colours and light matched
+    alias:dict=field(default_factory=dict) # setting -> (detector, setting) that it is another name of, and whose runs it shares
     pretrained:str=''       # the weights that `build(…, pretrained=True)` starts from, '' where there are none
     displays:dict=field(init=False, repr=False, default_factory=dict) # setting -> the name that a reader sees
 

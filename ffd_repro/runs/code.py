@@ -53,11 +53,11 @@ def training_code(spec:RunSpec)->str: # 16 hexadecimal digits
     "What the training of a run rests on."
     build = detectors[spec.method].build
     made = _kept_training if lasting(build) else _training
-    return made(build, spec.setting, spec.recipe.loss, spec.recipe.augment, spec.profile.tiny, spec.request(), spec.data)
+    return made(build, spec.setting, spec.recipe.loss, spec.recipe.changes, spec.profile.tiny, spec.request(), spec.data)
 
-def _training(build, setting, loss, augment, tiny, asked, data):
+def _training(build, setting, loss, words, tiny, asked, data):
     used = [losses[loss]] if loss in losses else [] # a net's own loss belongs to the net
-    changes = [AUGMENT[word] for word in augment]
+    changes = [AUGMENT[word] for word in words]
     return fingerprint(build, setting, tiny, train, *used, *changes, faces_code(asked, data, learn=True), faces_code(asked, data),
                        without=LEFT)
 

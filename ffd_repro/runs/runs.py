@@ -178,12 +178,13 @@ def ffd_train(method:Param('detector, see ffd_list', str),
               epochs:Param('passes over the training faces, where not those of the recipe', int)=None,
               batch:Param('faces a step, where not those of the recipe', int)=None,
               lr:Param('initial learning rate, where not that of the recipe', float)=None,
+              augment:Param('what is done to training faces, where not as the recipe says: flip+jpeg, blends+jpeg, real_blends', str)=None,
               recipe:Param('detector by whose recipe it is trained, where not its own', str)='',
               pretrained:Param('start from the pretrained weights of the detector, which are fetched', store_true)=False,
               scratch:Param('start from random weights where the recipe asks for pretrained ones', store_true)=False):
     "Train a detector on one view, test it, and keep its predictions; continues an interrupted training."
     start = True if pretrained else False if scratch else None
-    other = {k: v for k, v in dict(epochs=epochs, batch=batch, lr=lr, pretrained=start).items() if v is not None}
+    other = {k: v for k, v in dict(epochs=epochs, batch=batch, lr=lr, augment=augment, pretrained=start).items() if v is not None}
     try:
         load('systems', 'baselines')
         asked = [name.strip() for name in (tests or train).split(',')]

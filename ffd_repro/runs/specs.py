@@ -51,7 +51,8 @@ class RunSpec:
                )->FaceRequest:
         "The faces that the run trains on, or is tested on."
         of = of or TestedView(self.train)
-        return FaceRequest(of.view, self.profile, self.protocol, needs_of(detectors[self.method], self.setting), of.treatment)
+        return FaceRequest(of.view, self.profile, self.protocol, needs_of(detectors[self.method], self.setting, self.recipe.makes),
+                           of.treatment)
 
 # %% ../../nbs/80_runs/specs.ipynb #a5365791
 def recipe_by(method:str, setting:str, profile:str,
@@ -78,8 +79,8 @@ def spec_of(method:str, setting:str, train:View,
             **recipe # fields of the recipe that depart: epochs=8, lr=3e-4 …
            )->RunSpec:
     "What has to be asked to get the numbers of one row; raises `BadSetting` or `UnknownName`."
-    detector = detectors[method]
-    lookup(f'setting of {method}', setting, detector.displays)
+    lookup(f'setting of {method}', setting, detectors[method].displays)
+    method, setting = detectors[method].alias.get(setting, (method, setting))
     recipe = dataclasses.replace(recipe_by(method, setting, profile.name, recipe_of), **recipe)
     data = corpus_root(train.corpus, profile.name, make=False)[1]
     for t in tests: check_treatment(t.treatment)
