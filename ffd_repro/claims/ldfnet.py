@@ -55,7 +55,7 @@ EXPLAINED = {
     ('f3net', 'MACs'): 'the printed pair is the frequency-aware branch alone, counted at 299 pixels instead of 256; 9.6 M of its MACs are '
                        'ReLUs that the counter met twice',
     ('m2tr', 'params'): 'the printed bound is the size of Xception; the published configuration has 18.61 M',
-    ('m2tr', 'MACs'): 'the printed bound is that of Xception; layers alone have 4.45 G at 320 pixels, with the products of attention 14.96 G'}
+    ('m2tr', 'MACs'): 'the printed bound is that of Xception; layers have 4.45 G at 320 pixels, with the products of attention 14.96 G'}
 QUOTED = ('xception', 'capsule', 'f3net', 'madd', 'm2tr', 'gocnet', 'meso_inception4', 'multi_task')
 TRAINED = ('FF++ without a quality; some rows trained on private data or UADFV', 'all trained on FF++-HQ',
     'not stated, and rows must be comparable (E-LDF14)')
