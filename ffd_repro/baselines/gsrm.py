@@ -10,7 +10,7 @@ __all__ = ['SECOND', 'FIFTH', 'ROW', 'SCALE', 'MARGIN', 'EXIT', 'RECIPES', 'gsrm
 import torch
 from torch import nn
 from torch.nn import functional as F
-from ..base.contracts import Batch, Prediction, Recipe
+from ..base.contracts import RULE, Batch, Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
@@ -125,7 +125,7 @@ class GSRM(Net):
 RECIPES = dict(
     # Luo et al., 4.1: Adam, 2e-4, batch 32; weight decay of the authors' code; epochs not stated: chosen because 20 are usual
     paper=Recipe(epochs=20, batch=32, lr=2e-4, weight_decay=5e-4, schedule='constant', loss='own', pretrained=True),
-    small=Recipe(epochs=8, batch=16, lr=3e-4, schedule='cosine', loss='own', channels_last=True), # not stated: chosen as for the rivals
+    small=Recipe(**RULE, lr=3e-4, loss='own', channels_last=True),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant', loss='own')) # only proves that it runs
 
 gsrm = detectors.register(Detector(

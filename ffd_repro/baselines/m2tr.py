@@ -10,7 +10,7 @@ __all__ = ['HEADS', 'DEPTH', 'QUARTER', 'RECIPES', 'm2tr', 'tokens', 'patch_atte
 import torch
 from torch import nn
 from torch.nn import functional as F
-from ..base.contracts import Prediction, Recipe
+from ..base.contracts import RULE, Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
@@ -117,7 +117,7 @@ class M2TR(Net):
 RECIPES = dict(
     paper=Recipe(epochs=20, batch=64, lr=5e-4, optimizer='sgd', schedule='cosine', weight_decay=.01, # published configuration
                  pretrained=True),
-    small=Recipe(epochs=8, batch=16, lr=1e-3, schedule='cosine', channels_last=True), # not stated: chosen because of the size of the rivals
+    small=Recipe(**RULE, lr=1e-3, channels_last=True),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 m2tr = detectors.register(Detector(

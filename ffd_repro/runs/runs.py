@@ -96,7 +96,7 @@ def fit(spec:RunSpec, progress:bool=True):
     model, asked, home = fresh_net(spec).to(device()), spec.request(), work_folder(spec)
     kept = None if spec.profile.tiny else home # a training of a second begins again
     mixed = dict(balanced=bool(spec.recipe.balanced), pairs=bool(spec.recipe.pairs))
-    learnt = faces(asked, 'train', augment=spec.recipe.augment, learn=True, seed=spec.seed, **mixed)
+    learnt = faces(asked, 'train', augment=spec.recipe.changes, learn=True, seed=spec.seed, **mixed)
     history = train(model, learnt, faces(asked, 'val', **mixed), spec.recipe, seed=spec.seed, folder=kept, device=device(),
                     checkpoint_every=200, progress=progress, run=spec.id, most=spec.profile.faces)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
