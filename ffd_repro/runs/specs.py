@@ -18,6 +18,7 @@ from ..base.views import TestedView, View, parse_tested, parse_view
 from ..faces.protocols import Protocol, parse_protocol
 from ..sets.stores import FaceRequest, corpus_root, needs_of
 from ..sets.treatments import check_treatment
+from ..training.guided import parted
 
 # %% ../../nbs/80_runs/specs.ipynb #61743f25
 @dataclass(frozen=True)
@@ -58,12 +59,13 @@ class RunSpec:
 def recipe_by(method:str, setting:str, profile:str,
               of:str='' # a detector; '' or the method itself: its own
              )->Recipe:
-    "How a setting is trained by the recipe of another detector: with its own loss, and pretrained weights where it has some."
+    "How a setting is trained by the recipe of another detector: with its own loss and looks, and pretrained weights where it has some."
     detector, other = detectors[method], detectors[of or method]
     own = detector.recipe(profile, setting)
     if other is detector: return own
     theirs = other.recipe(profile)
-    return dataclasses.replace(theirs, loss=own.loss, pretrained=theirs.pretrained if detector.pretrained else None)
+    words = tuple(word for word in (*parted(theirs.augment)[0], *parted(own.augment)[1]) if word != 'none') or ('none',)
+    return dataclasses.replace(theirs, loss=own.loss, augment=words, pretrained=theirs.pretrained if detector.pretrained else None)
 
 def recipe_owner(method:str, setting:str, profile:str, recipe:Recipe)->str: # '' for the method's own, and for nobody's
     "The detector by whose recipe a setting is trained."
