@@ -106,8 +106,8 @@ class MMAL(Net):
         said, features, last, _ = self.look(near)
         parts, *_ = self.look(self.windows(near, last))
         labels = batch.labels.repeat_interleave(len(parts)//len(logits))
-        each = [cross_entropy(Prediction(p), Batch(None, y, None)) for p, y in ((logits, batch.labels), (said, batch.labels), (parts, labels))]
-        return Prediction(said, features), sum(each)
+        of_parts = cross_entropy(Prediction(parts), Batch(None, labels, None))
+        return Prediction(said, features), cross_entropy(Prediction(logits), batch) + cross_entropy(Prediction(said), batch) + of_parts
 
 # %% ../../nbs/70_baselines/mmal.ipynb #a05febd0
 RECIPES = dict(

@@ -15,7 +15,7 @@ from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
 from ..layers.backbones import LARGE, backbone
-from ..training.guided import cropped, looks
+from ..training.guided import attention_crop, other_looks
 from ..training.losses import cross_entropy
 
 # %% ../../nbs/70_baselines/ws_dan.ipynb #cc36e2e9
@@ -63,7 +63,7 @@ class WSDAN(Net):
     def forward(self, images):
         first = self.look(images)
         tenth = images.new_full((len(images),), .1)
-        second = self.look(cropped(images, first.maps['attention'].mean(1).detach(), tenth))
+        second = self.look(attention_crop(images, first.maps['attention'].mean(1).detach(), tenth))
         return first._replace(logits=(first.logits + second.logits)/2)
 
     def step(self, batch:Batch, beta:float=.05): # -> the first look, the loss
@@ -71,7 +71,7 @@ class WSDAN(Net):
         seen = self.look(batch.images)
         centres = F.normalize(self.centres[batch.labels], dim=1)
         loss = cross_entropy(seen, batch)/3 + (seen.features - centres).square().mean()
-        for other in looks(batch.images, seen.maps['attention'].detach(), draw):
+        for other in other_looks(batch.images, seen.maps['attention'].detach(), draw):
             loss = loss + cross_entropy(self.look(other(batch.images)), batch)/3
         if self.training:
             for k in (0, 1): # the mean of a class, so that a batch of many moves its centre as far as one of few
