@@ -33,7 +33,7 @@ class Prediction(NamedTuple):
 
 # %% ../../nbs/00_base/contracts.ipynb #4c30c5ea
 CHOICES = dict(optimizer=('adam', 'adamw', 'sgd'), schedule=('constant', 'halve', 'cosine', 'plateau'),
-               precision=('fp32', 'bf16'), augment=('none', 'flip', 'jpeg', 'blends', 'real_blends'))
+               precision=('fp32', 'bf16'), augment=('none', 'flip', 'jpeg', 'blends', 'real_blends', 'erase', 'crop_drop'))
 MAKES = ('blends', 'real_blends') # those that make training fakes; the others change the faces that there are
 
 def check_choices(thing): # a dataclass instance with some of the fields of `CHOICES`: a word, or a tuple of words

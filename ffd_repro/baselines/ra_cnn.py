@@ -10,7 +10,7 @@ __all__ = ['LEAST', 'STEEP', 'SMALL', 'TINY', 'MARGIN', 'LEAD', 'RECIPES', 'ra_c
 import torch
 import torch.nn.functional as F
 from torch import nn
-from ..base.contracts import Batch, Prediction, Recipe
+from ..base.contracts import RULE, Batch, Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
@@ -132,7 +132,7 @@ RECIPES = dict(
     # LDA V-A; for the classifiers of its Table V not stated: chosen because no other is given
     paper=Recipe(epochs=20, batch=32, lr=3e-4, optimizer='sgd', schedule='halve', every=5, pretrained=True, loss='own'),
     # not stated: chosen because proposals need the judge, and the judge some passes before
-    small=Recipe(epochs=8, batch=16, lr=5e-4, schedule='cosine', channels_last=True, loss='own'),
+    small=Recipe(**RULE, lr=5e-4, channels_last=True, loss='own'),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, loss='own')) # only proves that it runs
 
 # %% ../../nbs/70_baselines/ra_cnn.ipynb #acc1382f

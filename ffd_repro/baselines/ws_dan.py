@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from ..base.contracts import Batch, Prediction, Recipe
+from ..base.contracts import RULE, Batch, Prediction, Recipe
 from ..base.errors import BadSetting
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
@@ -83,7 +83,7 @@ RECIPES = dict(
     # LDA V-A; for the classifiers of its Table V not stated: chosen because no other is given
     paper=Recipe(epochs=20, batch=32, lr=3e-4, optimizer='sgd', schedule='halve', every=5, pretrained=True, loss='own'),
     # not stated: chosen because three looks a step cost three steps, and Adam needs fewer of them
-    small=Recipe(epochs=8, batch=16, lr=5e-4, schedule='cosine', channels_last=True, loss='own'),
+    small=Recipe(**RULE, lr=5e-4, channels_last=True, loss='own'),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, loss='own')) # only proves that it runs
 
 # %% ../../nbs/70_baselines/ws_dan.ipynb #d0586820

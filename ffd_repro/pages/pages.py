@@ -16,7 +16,7 @@ from ..base.paths import atomic, results, root, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, load, targets
 from ..base.warm import PYTHON
-from ..claims.names import METHODS
+from ..claims.names import QUOTED
 from ..claims.targets import Target
 
 # %% ../../nbs/95_pages/pages.ipynb #aae76961
@@ -69,7 +69,7 @@ def kernel_options(): # yields keyword arguments for papermill
 def check_methods(target:Target):
     "Raise `UnknownName` for a method that is neither a detector nor known from the papers, or a setting that its detector lacks."
     for method, setting in target.methods:
-        lookup(f'detector, which {target.key} asks for,', method, {**detectors, **METHODS})
+        lookup(f'detector, which {target.key} asks for,', method, {**detectors, **QUOTED})
         if method in detectors: lookup(f'setting of {method}, which {target.key} asks for,', setting, detectors[method].displays)
 
 # %% ../../nbs/95_pages/pages.ipynb #f4205cb2

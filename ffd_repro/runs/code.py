@@ -24,11 +24,12 @@ from .testing import score_view
 from ..sets.face_sets import KINDS, from_originals, original_rows, part_rows, set_of
 from ..sets.stores import FaceRequest, face_store, recoded
 from ..sets.treatments import treated, treatments
+from ..training.guided import GUIDED, GuidedFaces, parted
 from ..training.loop import train
 from ..training.losses import losses
 
 # %% ../../nbs/80_runs/code.ipynb #53874cb8
-TABLES = (PROFILES, corpora, FACE_DETECTORS, AUGMENT, samplings, SPLITS, KINDS, treatments, losses, detectors)
+TABLES = (PROFILES, corpora, FACE_DETECTORS, AUGMENT, samplings, SPLITS, KINDS, treatments, losses, GUIDED, detectors)
 WAYS = (face_store, treated) # what they call for some runs and not for others is named below
 LEFT = TABLES + WAYS
 
@@ -57,7 +58,8 @@ def training_code(spec:RunSpec)->str: # 16 hexadecimal digits
 
 def _training(build, setting, loss, words, tiny, asked, data):
     used = [losses[loss]] if loss in losses else [] # a net's own loss belongs to the net
-    changes = [AUGMENT[word] for word in words]
+    plain, guided = parted(words)
+    changes = [AUGMENT[word] for word in plain] + [GUIDED[word] for word in guided] + [GuidedFaces]*bool(guided)
     return fingerprint(build, setting, tiny, train, *used, *changes, faces_code(asked, data, learn=True), faces_code(asked, data),
                        without=LEFT)
 

@@ -32,6 +32,7 @@ from .testing import score_view
 from ..sets.face_sets import faces
 from ..sets.stores import data_facts, still_these
 from ..training.checkpoints import load_weights, save_weights
+from ..training.guided import GuidedFaces, parted
 from ..training.loop import train
 
 # %% ../../nbs/80_runs/runs.ipynb #79d597ef
@@ -96,7 +97,9 @@ def fit(spec:RunSpec, progress:bool=True):
     model, asked, home = fresh_net(spec).to(device()), spec.request(), work_folder(spec)
     kept = None if spec.profile.tiny else home # a training of a second begins again
     mixed = dict(balanced=bool(spec.recipe.balanced), pairs=bool(spec.recipe.pairs))
-    learnt = faces(asked, 'train', augment=spec.recipe.changes, learn=True, seed=spec.seed, **mixed)
+    changes, guided = parted(spec.recipe.changes)
+    learnt = faces(asked, 'train', augment=changes, learn=True, seed=spec.seed, **mixed)
+    if guided: learnt = GuidedFaces(learnt, model, guided)
     history = train(model, learnt, faces(asked, 'val', **mixed), spec.recipe, seed=spec.seed, folder=kept, device=device(),
                     checkpoint_every=200, progress=progress, run=spec.id, most=spec.profile.faces)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
