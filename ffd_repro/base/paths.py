@@ -43,11 +43,11 @@ def data_root()->Path|None: # `FFD_DATA`, or None when unset
     return folder
 
 # %% ../../nbs/00_base/paths.ipynb #6c243a42
-def results(profile:str='small' # 'smoke', 'small' or 'paper'
+def results(profile:str='small' # 'smoke', 'small' or 'paper', or a form of one, like 'paper-limit2'
            )->Path:
     "The folder that receives what a profile produces."
     if os.environ.get('FFD_RESULTS'): return Path(os.environ['FFD_RESULTS']).expanduser().resolve()
-    return cache()/'smoke'/'results' if profile == 'smoke' else root()/'results'
+    return root()/'results' if profile in ('small', 'paper') else cache()/profile/'results'
 
 # %% ../../nbs/00_base/paths.ipynb #3be40cf6
 def shown(path # any path

@@ -76,7 +76,7 @@ def curve(*axes)->dict: # name -> Condition
     return {f'{a}={v:g}': Condition(treatment=treated(a, v)) for a in axes for v in CURVES[a]}
 
 # %% ../../nbs/85_claims/bigarts.ipynb #e26e85f2
-target = paper_targets('bigarts', DEPARTURES, level='video')
+target = paper_targets('bigarts', DEPARTURES, level='video', printed='detector=mtcnn,sampling=bigarts')
 BIG = full('bigarts')
 DFD = (('the quality of DFD not stated', 'as its view says', 'FF++, whose layout it shares, is taken as HQ'),)
 OF_PARTS = {name: Condition(treatment=f'part={part}') for name, part in PARTS.items()}

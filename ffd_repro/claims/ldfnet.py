@@ -47,7 +47,7 @@ SMALL_2 = dict(meso4='private', meso_inception4='private', headpose='UADFV', va_
     lrnet='FF++', defakehop='FF++')
 
 # %% ../../nbs/85_claims/ldfnet.ipynb #36a5a9c8
-target = paper_targets('ldfnet', DEPARTURES)
+target = paper_targets('ldfnet', DEPARTURES, printed='detector=dlib,draw=ldfnet,split=drawn')
 EXPLAINED = {
     ('multi_task', 'MACs'): 'the public net has 132 M MACs in its encoder and 335 to 505 M with its decoders, by counting rule; no part '
                             'of it gives 146 M',

@@ -44,7 +44,8 @@ KINDS = tuple(f'{HQ}:{k}' for k in ('DF', 'F2F', 'FS', 'NT'))
 
 # %% ../../nbs/85_claims/lls.ipynb #cbf02705
 PARTS = ('base', 'llsm', 'flm', 'full')
-target = paper_targets('lls', DEPARTURES, level='', listed=('Celeb-DF',)) # the level is not stated; of the lists see above
+# the level is not stated; of the lists see above
+target = paper_targets('lls', DEPARTURES, level='', listed=('Celeb-DF',), printed='sampling=lls,side=224')
 DFD = (('the quality of DFD not stated', 'as its view says', 'the papers that state it take c23'),)
 
 TABLES = (

@@ -96,7 +96,7 @@ def sizes(net, side:int=256)->dict: # the full net and its side, in pixels; row 
         'F_E': tuple(p.features.shape[1:]), 'z': tuple(net.projection(p.features).shape[1:])}
 
 # %% ../../nbs/85_claims/mclcr.ipynb #f17171ee
-target = paper_targets('mclcr', DEPARTURES)
+target = paper_targets('mclcr', DEPARTURES, printed='align=yes,detector=dlib,sampling=mclcr')
 ALIKE = dict(xception='mclcr') # the backbone alone, trained as the net is
 TABLES = (
     target('table-1', 'size_table', 'The sizes of its features', methods=full('mclcr'), metrics=('size',),

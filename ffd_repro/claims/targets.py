@@ -12,9 +12,10 @@ from fastcore.basics import patch
 from ..base.contracts import ROW_KEY
 from ..base.errors import BadSetting, lookup
 from ..base.metrics import METRICS
+from ..base.profiles import profile as profile_of
 from ..base.registry import targets
 from ..base.views import TestedView, parse_treatment, parse_view
-from ..faces.protocols import Protocol, parse_switches
+from ..faces.protocols import Protocol, parse_switches, protocol_of
 
 # %% ../../nbs/85_claims/targets.ipynb #03e2a656
 RowKey = namedtuple('RowKey', ROW_KEY)
@@ -43,6 +44,7 @@ class Target:
     metrics:tuple=()      # names of METRICS
     level:str='frame'     # 'frame', 'sequence', 'video', 'frame+sequence'; '' where it is not stated
     usual:Condition=Condition() # what holds for every cell
+    printed:str=''        # what a paper says of its faces, as faces.protocols reads it: for the profile that is the printed protocol
     conditions:dict=field(default_factory=dict, hash=False) # name -> Condition: those that each make a cell of their own
     listed:tuple=()       # views tested on the test list of their corpus although nothing was trained on it; others are tested whole
     averages:tuple=()     # (train, 'Avg(…)') pairs: columns that are the mean of the cells of some trainings, joined by ' / '
@@ -91,11 +93,17 @@ class Target:
 
 # %% ../../nbs/85_claims/targets.ipynb #11572618
 @patch
-def asked(self:Target, setting:str, condition:str='')->tuple[str,Protocol]:
+def protocol(self:Target, profile:str, condition:str='')->Protocol:
+    "How the faces of a cell are chosen in a profile; raises `UnknownName`."
+    size = profile_of(profile)
+    printed = parse_switches(self.printed) if size.printed else {}
+    if size.opencv: printed = {k: v for k, v in printed.items() if k not in ('detector', 'align')}
+    return protocol_of(parse_switches(self.usual.protocol) | printed | parse_switches(self.condition(condition).protocol))
+
+@patch
+def asked(self:Target, setting:str, condition:str='', profile:str='small')->tuple[str,Protocol]:
     "The setting and the protocol of a cell whose row key has this setting and condition; raises `UnknownName`."
-    c = self.condition(condition)
-    switches = parse_switches(self.usual.protocol) | parse_switches(c.protocol)
-    return c.setting or self.usual.setting or setting, Protocol(**switches)
+    return self.condition(condition).setting or self.usual.setting or setting, self.protocol(profile, condition)
 
 @patch
 def test_of(self:Target, test:str, condition:str='')->TestedView:

@@ -41,7 +41,8 @@ def setting_maps(target:Target, profile:str)->dict: # setting's name -> maps [se
     "The kept forgery maps of every setting of a target, a stack of seeds."
     (train, test), size, found = target.views[0], profile_of(profile), {}
     for method, setting in target.methods:
-        specs = [spec_of(method, setting, parse_view(train), (parse_tested(test),), size, seed) for seed in size.seeds]
+        asked, protocol = target.asked(setting, profile=profile)
+        specs = [spec_of(method, asked, parse_view(train), (parse_tested(test),), size, seed, protocol) for seed in size.seeds]
         maps = [keep_maps(s) for s in specs if status(s) in ('ok', 'stale')]
         if maps: found[display(method, setting)] = np.stack(maps)
     return found

@@ -79,8 +79,9 @@ def keys_of(target:Target)->list[RowKey]:
 # %% ../../nbs/90_evidence/cells.ipynb #d5603b39
 def specs_of(cell:Cell, profile:str)->list: # of RunSpec, one a seed
     "The runs whose predictions give a cell; none for a detector that is not built, and for a setting or a condition that does not exist."
-    if not cell.exists or not cell.key.train or profile not in detectors[cell.key.method].recipes: return []
-    (setting, protocol), train, size = cell.asked, parse_view(cell.key.train), profile_of(profile)
+    size = profile_of(profile)
+    if not cell.exists or not cell.key.train or size.size not in detectors[cell.key.method].recipes: return []
+    (setting, protocol), train = cell.target.asked(cell.key.setting, cell.key.condition, profile), parse_view(cell.key.train)
     of = cell.target.recipe_of.get(cell.key.method, '')
     return [spec_of(cell.key.method, setting, train, (cell.test,), size, seed, protocol, of) for seed in size.seeds]
 

@@ -14,10 +14,10 @@ from ..claims.targets import Target
 from ..runs.specs import RunSpec, spec_of
 
 # %% ../../nbs/90_evidence/planning.ipynb #a6383dfd
-def needed(target:Target)->list[tuple]: # (method, setting, View, Protocol, whose recipe, TestedView)
+def needed(target:Target, profile:str='small')->list[tuple]: # (method, setting, View, Protocol, whose recipe, TestedView)
     "The combinations of a target that can be trained, under each of its conditions."
     trained = any(SOURCES[metric_of(m).source].trained for m in target.metrics)
-    asked = [(m, *target.asked(s, c), c) for m, s in target.methods if trained and m in detectors for c in target.swept or ('',)]
+    asked = [(m, *target.asked(s, c, profile), c) for m, s in target.methods if trained and m in detectors for c in target.swept or ('',)]
     there = [a for a in asked if a[1] in detectors[a[0]].settings]
     of = target.recipe_of
     return [(m, s, parse_view(tr), p, of.get(m, ''), target.test_of(te, c)) for m, s, p, c in there for tr, te in target.views]
@@ -29,6 +29,6 @@ def plan(keys, # names of targets
     "Every run that some targets need, each once, with all its tests."
     tests, size = {}, profile_of(profile)
     for key in keys:
-        for *asked, te in needed(targets[key]): tests.setdefault(tuple(asked), {})[te] = None
+        for *asked, te in needed(targets[key], profile): tests.setdefault(tuple(asked), {})[te] = None
     in_order = sorted(tests.items(), key=lambda item: [*map(str, item[0])])
     return [spec_of(m, s, tr, tuple(sorted(te, key=str)), size, seed, p, of) for (m, s, tr, p, of), te in in_order for seed in size.seeds]

@@ -45,7 +45,7 @@ def faces_code(asked:FaceRequest, data:str, # 'real' or 'stand-in'
     usual = [FACE_DETECTORS[name] for name in ('sidecar', 'whole', 'opencv')]
     facts = [asked.stored, asked.needs, str(how), asked.profile.faces if learn else 0,
              corpora[asked.view.corpus] if asked.view.corpus in corpora else '']
-    made = drawn_by(asked.view.corpus, asked.profile.name) if data == 'stand-in' else ''
+    made = drawn_by(asked.view.corpus, asked.profile.size) if data == 'stand-in' else ''
     rows = original_rows if learn and from_originals(asked.needs) else part_rows
     return fingerprint(extract, rows, SPLITS[asked.protocol.split], set_of(asked, learn), *done, *usual, facts, made, without=LEFT)
 

@@ -15,6 +15,7 @@ from ..base.contracts import RULE, Prediction, Recipe
 from ..base.errors import BadSetting, lookup
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
+from ..faces.protocols import draws
 from ..faces.sampling import samplings
 from ..layers.constrained import ConstrainedConv
 from ..layers.separable import SeparableConv
@@ -180,4 +181,5 @@ ldfnet = detectors.register(Detector(
     mean=(.485, .456, .406), std=(.229, .224, .225), # not stated: ImageNet's, chosen by habit
     recipes=RECIPES, printed=dict(params=(963e3, .001), MACs=(801e6, .005)))) # Table I
 
-samplings.register(samplings['paper'], 'ldfnet'); # IV-A: the profile of that name takes its numbers
+samplings.register(samplings['paper'], 'ldfnet') # IV-A: the profile of that name takes its numbers
+draws.register({'DFDC': (2891, 20210)}, 'ldfnet'); # IV-A; which: not stated, by lot

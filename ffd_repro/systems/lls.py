@@ -182,6 +182,7 @@ RECIPES = dict(
                  optimizer='adam', # Sec. IV-A2
                  steps=200,      # Sec. IV-A2
                  schedule='constant', # none is stated
+                 pretrained=True, # Sec. IV-A
                  loss='own'),    # Eq. 8
     small=Recipe(**RULE, lr=5e-4, channels_last=True, loss='own'),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant', loss='own')) # only proves that it runs
