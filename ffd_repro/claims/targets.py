@@ -72,9 +72,7 @@ class Target:
             raise BadSetting('Predictions under a treatment are by video: frames cannot be scored.', self.key, "declare the level 'video'")
 
     @property
-    def swept(self)->tuple: # of the names of conditions
-        "The conditions that each make a cell of their own."
-        return tuple(self.conditions)
+    def swept(self)->tuple: return tuple(self.conditions) # names of those that each make a cell of their own
 
     def condition(self, name:str)->Condition: # '' is as usual
         "A condition by its name; raises `UnknownName`."
