@@ -13,22 +13,27 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from fastcore.script import Param, call_parse
+import numpy as np
+from fastcore.basics import patch
+from fastcore.script import Param, call_parse, store_true
 from tqdm.auto import tqdm
 from ..base.errors import FFDError
 from ..base.metrics import show_value
 from ..base.paths import cache, data_root, results, root, shown
-from ..base.profiles import profile as profile_of
+from ..base.profiles import form_of, profile as profile_of
 from ..base.registry import detectors, load, targets
 from ..base.warm import HEAVY, PYTHON, warm
 from ..evidence.planning import plan
 from ..evidence.rows import read_rows
+from ..faces.detection import dlib_landmarks
+from ..faces.tracking import FACE_DETECTORS
+from .forecast import told_forecast
 from .pages import check_methods, page_path, template_path
 from .tables import cell_text, pivot, printed_here
 from ..runs.code import test_code, training_code
 from ..runs.runs import missing
 from ..runs.specs import recipe_owner
-from ..sets.stores import check_there, corpus_root
+from ..sets.stores import check_there, corpus_root, finder
 
 # %% ../../nbs/95_pages/batch.ipynb #12b92ad6
 def chosen_targets(names:str # 'all', a paper, or targets, separated by commas
@@ -107,6 +112,16 @@ class Work:
             empty = any(m not in detectors for m, _ in targets[key].methods)
             return empty, len({store for job in waits[key] for store in self.stores(job)}), sum(len(self.jobs[job]) for job in waits[key])
         return min(tables, key=wait)
+
+# %% ../../nbs/95_pages/batch.ipynb #de1ec4a3
+@patch
+def check_finders(self:Work):
+    "Raise `MissingExtra` now for a finder that is not installed, and not after an hour."
+    for asked in self.requests.values():
+        root, data = corpus_root(asked.view.corpus, self.profile, make=False)
+        how, empty = finder(asked, root) if root else {}, np.zeros((64, 64, 3), np.uint8)
+        if how: FACE_DETECTORS[how['detector']].faces(empty)
+        if how.get('align') or root and data == 'real' and asked.needs.blend: dlib_landmarks(empty, (0, 0, 64, 64))
 
 # %% ../../nbs/95_pages/batch.ipynb #1cf2435d
 class Told:
@@ -207,9 +222,18 @@ def explain_failure(failed:list)->str:
 @call_parse
 def ffd_reproduce(profile:Param('size of the work: smoke, small or paper', str)='smoke',
                   targets:Param('all, a paper, or targets separated by commas', str)='all',
-                  jobs:Param('jobs at a time', int)=2):
+                  jobs:Param('jobs at a time', int)=2,
+                  dry_run:Param('say what it would cost, and start nothing', store_true)=False,
+                  limit:Param('videos of each class and part, and two steps of each training: no evidence, but the whole path', int)=0,
+                  scratch:Param('start every net at random, where a paper starts from weights that are fetched', store_true)=False,
+                  opencv:Param("find faces with OpenCV's cascades, where a paper has another finder", store_true)=False,
+                  tflops:Param('10^12 operations a second for the hours of a dry run; measured when 0', float)=0.):
     "Make every corpus, face, run, page and the report that some targets need; continues where it was interrupted."
-    try: work = Work(profile, targets)
+    try:
+        profile = form_of(profile, scratch, opencv, limit)
+        if dry_run: return print(told_forecast(chosen_targets(targets), profile, tflops))
+        work = Work(profile, targets)
+        work.check_finders()
     except FFDError as e: raise SystemExit(str(e)) from None
     faces = 'FFD_DATA' if data_root() else 'procedural stand-ins (FFD_DATA is not set)'
     print(f'{len(work.targets)} pages, {len(work.todo)} runs to train; faces: {faces}', flush=True)
