@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BOXES', 'SPLIT_TEXT', 'READERS', 'AS_PRINTED', 'OTHERWISE', 'OPEN', 'found_by', 'the_finder', 'the_turn',
            'the_frames', 'the_draw', 'the_optimizer', 'the_schedule', 'the_weights', 'the_split', 'plain_value',
-           'own_run', 'protocol_rows', 'protocol_table', 'span_text', 'tested_people', 'caption']
+           'own_run', 'protocol_rows', 'protocol_table', 'span_text', 'people_scored', 'caption']
 
 # %% ../../nbs/90_evidence/protocol_table.ipynb #f313c083
 import pandas as pd
@@ -115,7 +115,7 @@ def span_text(values, unit:str='')->str: # '39–69 pixels'
     lo, hi = min(values), max(values)
     return (f'{lo:,}' if lo == hi else f'{lo:,}–{hi:,}') + unit
 
-def tested_people(spec:RunSpec)->list[int]: # one a test
+def people_scored(spec:RunSpec)->list[int]: # one a test
     "How many people are in each test of a run."
     path = predictions_path(spec)
     return [p.video.map(person_of).nunique() for p in all_predictions(str(path), path.stat().st_mtime_ns).values()] if path.exists() else []
@@ -131,7 +131,7 @@ def caption(target:Target, profile:str)->str: # Markdown; '' for a target that l
     if asked: parts.append(f'{len(there)} of {len(asked)} runs')
     if there:
         steps, batches, seeds = zip(*((len(r['history']['steps']), s.recipe.batch, s.seed) for s, r in there))
-        people = [n for s, _ in there for n in tested_people(s)]
+        people = [n for s, _ in there for n in people_scored(s)]
         parts += [f'{span_text(steps)} steps of {span_text(batches)} faces', *([span_text(people, ' test people')] if people else []),
                   'seeds ' + ', '.join(map(str, sorted(set(seeds))))]
     table = protocol_table(target, profile)

@@ -83,7 +83,8 @@ def parse_switches(text:str # 'split=image,sampling=even:32,margin=1.0,balance=a
         lookup('switch of a protocol', switch, {f.name: None for f in dataclasses.fields(PrintedProtocol)})
         if not equals or not value or switch in given:
             raise BadSetting(f'{part!r} cannot be read.', where=text, fix="write each switch once, as 'split=image,sampling=even:32'")
-        try: given[switch] = dict(margin=float, side=int, sampling=parse_sampling, align=WORDS['align'].index).get(switch, str)(value)
+        read = dict(margin=float, side=int, sampling=parse_sampling, align=lambda word: bool(WORDS['align'].index(word)))
+        try: given[switch] = read.get(switch, str)(value)
         except ValueError:
             raise BadSetting(f'{switch} is {value!r}.', where=text,
                              fix="give a number, as 'margin=1.3' or 'side=398', and for align no or yes") from None
