@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from ..base.contracts import Recipe
 from ..base.errors import lookup
-from ..base.profiles import Profile, profile as profile_of
+from ..base.profiles import Profile, profile as profile_of, recipe_in
 from ..base.registry import detectors
 from ..base.views import TestedView, View, parse_tested, parse_view
 from ..faces.protocols import Protocol, parse_protocol
@@ -60,17 +60,18 @@ def recipe_by(method:str, setting:str, profile:str,
               of:str='' # a detector; '' or the method itself: its own
              )->Recipe:
     "How a setting is trained by the recipe of another detector: with its own loss and looks, and pretrained weights where it has some."
-    detector, other = detectors[method], detectors[of or method]
-    own = detector.recipe(profile, setting)
-    if other is detector: return own
-    theirs = other.recipe(profile)
+    detector, other, size = detectors[method], detectors[of or method], profile_of(profile)
+    own, theirs = detector.recipe(size.size, setting), other.recipe(size.size)
+    if other is detector: return recipe_in(size, own)
     words = tuple(word for word in (*parted(theirs.augment)[0], *parted(own.augment)[1]) if word != 'none') or ('none',)
-    return dataclasses.replace(theirs, loss=own.loss, augment=words, pretrained=theirs.pretrained if detector.pretrained else None)
+    kept = dict(loss=own.loss, augment=words, pretrained=theirs.pretrained if detector.pretrained else None)
+    return recipe_in(size, dataclasses.replace(theirs, **kept))
 
 def recipe_owner(method:str, setting:str, profile:str, recipe:Recipe)->str: # '' for the method's own, and for nobody's
     "The detector by whose recipe a setting is trained."
-    if recipe == detectors[method].recipe(profile, setting): return ''
-    return next((d for d in detectors if profile in detectors[d].recipes and recipe_by(method, setting, profile, d) == recipe), '')
+    if recipe == recipe_by(method, setting, profile): return ''
+    size = profile_of(profile).size
+    return next((d for d in detectors if size in detectors[d].recipes and recipe_by(method, setting, profile, d) == recipe), '')
 
 # %% ../../nbs/80_runs/specs.ipynb #3051fc3c
 def spec_of(method:str, setting:str, train:View,

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['WHOLE', 'FOLLOWERS', 'BLENDS', 'check_there', 'stand_in', 'corpus_root', 'missing_rule', 'Needs', 'needs_of',
-           'FaceRequest', 'request', 'sketch', 'alike', 'pixels_of', 'recoded', 'face_store', 'mask_source',
-           'data_facts', 'ffd_faces', 'kept_folder', 'still_these']
+           'FaceRequest', 'request', 'sketch', 'alike', 'pixels_of', 'corpus_videos', 'recoded', 'finder',
+           'first_videos', 'chosen_videos', 'face_store', 'mask_source', 'data_facts', 'ffd_faces', 'kept_folder',
+           'still_these']
 
 # %% ../../nbs/40_sets/stores.ipynb #f5ce1019
 import json
@@ -29,17 +30,19 @@ from ..corpora.reading import corpora, read_corpus
 from ..drawn.plans import STAND_INS
 from ..drawn.standins import ensure
 from ..faces.clips import ClipStore
+from ..faces.cropping import default_detector
 from ..faces.extraction import extract, store_asked, store_folder
 from ..faces.loading import FaceStore
-from ..faces.protocols import Protocol, parse_protocol, sampling_under
+from ..faces.protocols import Protocol, drawn_videos, parse_protocol, sampling_under
+from ..faces.tracking import FACE_DETECTORS
 from .recoding import reencode
 
 # %% ../../nbs/40_sets/stores.ipynb #e7fa4d6e
 def check_there(corpus:str, profile:str):
     "`MissingData` where a corpus and its stand-in are absent and the stand-in would take hours."
-    try: locate(corpus, profile)
+    try: locate(corpus, profile_of(profile).size)
     except MissingData:
-        if profile != 'paper': return
+        if profile_of(profile).size != 'paper': return
         raise MissingData(f'{corpus} is not on this machine, and a stand-in of the size of the paper takes hours, so none is made unasked.',
                           data_root() or 'FFD_DATA is not set',
             f'set FFD_DATA to a folder that holds {corpora[corpus].folders[0]}, or make the stand-in deliberately: '
@@ -61,6 +64,7 @@ def corpus_root(corpus:str,  # 'FF++', 'DFDC' …
                )->tuple[Path,str]: # root (None when there is none yet), 'real' or 'stand-in'
     "Where a corpus lies; makes its stand-in when the real one is not here. Raises `MissingData`, as `check_there` does."
     data_root()
+    profile = profile_of(profile).size
     try: found, why = locate(corpus, profile), None
     except MissingData as e: found, why = None, e
     if found is not None and (found.data != 'stand-in' or profile == 'paper'): return Path(found.root), found.data
@@ -137,12 +141,18 @@ class FaceRequest:
         return self.needs.masks in ('official', 'known')
 
     @property
+    def printed(self)->dict: # switch -> what a paper says; nothing for a protocol that leaves it out
+        "How faces are found, turned and drawn, and how many videos there are at most."
+        said = {k: getattr(self.protocol, k, '') for k in ('detector', 'align')} | dict(limit=self.profile.limit)
+        return {k: v for k, v in (said | dict(drawn=drawn_videos(self.protocol, self.view.corpus))).items() if v}
+
+    @property
     def stored(self)->dict: # plain values
         "Everything that decides what the store holds, wherever the corpus lies."
-        sampling = str(sampling_under(self.protocol, self.view.corpus, self.profile.name))
+        sampling = str(sampling_under(self.protocol, self.view.corpus, self.profile.size))
         return dict(corpus=self.view.corpus, quality=self.view.quality, profile=self.profile.name, sampling=sampling,
                     margin=self.protocol.margin, side=self.side,
-                    after=FOLLOWERS if self.needs.after else 0, masks=self.keeps_masks, crf=self.crf)
+                    after=FOLLOWERS if self.needs.after else 0, masks=self.keeps_masks, crf=self.crf) | self.printed
 
     @property
     def key(self)->str: # fit for a file name
@@ -191,7 +201,7 @@ def pixels_of(folder:Path)->dict: # array -> digest, sketch
     return json.loads(kept.read_text())
 
 # %% ../../nbs/40_sets/stores.ipynb #9924a6b6
-def _videos(view:View, root)->pd.DataFrame: # the video manifest
+def corpus_videos(view:View, root)->pd.DataFrame: # the video manifest
     "The videos of a corpus at the qualities of a view, whatever its manipulations."
     parts = [read_corpus(view.corpus, root, quality=q, missing=missing_rule()) for q in view.qualities or (None,)]
     if len(parts) == 1: return parts[0]
@@ -208,11 +218,34 @@ def recoded(videos:pd.DataFrame, root, crf:int, profile:str, workers:int=2)->tup
     test.attrs = videos.attrs
     return test, out
 
+# %% ../../nbs/40_sets/stores.ipynb #872bf81a
+def finder(asked:FaceRequest, root)->dict: # arguments of `extract`; nothing where the usual way is taken
+    "Who finds the faces of a corpus, and whether they are turned."
+    searched = 'detector' in asked.printed and FACE_DETECTORS[default_detector(asked.view.corpus, root)].searches
+    return dict(detector=asked.printed['detector'], align=asked.printed.get('align', False)) if searched else {}
+
+def first_videos(videos:pd.DataFrame, n:int)->pd.DataFrame: # attrs are kept
+    "The first `n` videos of each class and part, forgeries of kept originals before others."
+    keys = ['split', 'method', 'quality']
+    kept = videos[videos.label == 0].groupby(keys).head(n)
+    fakes = videos[videos.label == 1]
+    fakes = fakes.iloc[np.argsort(~fakes.pair.isin(kept.video), kind='stable')].groupby(keys).head(n)
+    return videos.loc[sorted([*kept.index, *fakes.index])].reset_index(drop=True)
+
+def chosen_videos(videos:pd.DataFrame, asked:FaceRequest)->pd.DataFrame:
+    "The videos that a request draws from a corpus, at most."
+    for label, most in enumerate(asked.printed.get('drawn', ())):
+        all_of = np.flatnonzero(videos.label == label)
+        out = rng('videos', asked.view.corpus, label).permutation(all_of)[most:]
+        videos = videos.drop(index=videos.index[out]).reset_index(drop=True)
+    return first_videos(videos, asked.profile.limit) if asked.profile.limit else videos
+
 # %% ../../nbs/40_sets/stores.ipynb #700c7a93
 def _asked_in_full(asked:FaceRequest, root, data:str)->tuple: # sampling, how faces are cut, everything that a store's folder is named by
-    v, sampling = asked.view, sampling_under(asked.protocol, asked.view.corpus, asked.profile.name)
-    how = dict(margin=asked.protocol.margin, after=asked.stored['after'], masks=asked.stored['masks'])
-    return sampling, how, store_asked(v.corpus, v.quality, asked.profile.name, root, data, sampling, asked.side, crf=asked.crf, **how)
+    v, sampling = asked.view, sampling_under(asked.protocol, asked.view.corpus, asked.profile.size)
+    how = dict(margin=asked.protocol.margin, after=asked.stored['after'], masks=asked.stored['masks']) | finder(asked, root)
+    plain = store_asked(v.corpus, v.quality, asked.profile.name, root, data, sampling, asked.side, crf=asked.crf, **how)
+    return sampling, how, plain | {k: asked.printed[k] for k in ('drawn', 'limit') if k in asked.printed}
 
 def face_store(asked:FaceRequest, workers:int=0 # processes; 0: two, and one where a second would start for longer than it works
               )->FaceStore: # a ClipStore where frames after each face are needed
@@ -223,7 +256,7 @@ def face_store(asked:FaceRequest, workers:int=0 # processes; 0: two, and one whe
     folder = store_folder(plain)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f'{folder}.lock'):
-        videos = _videos(asked.view, root)
+        videos = chosen_videos(corpus_videos(asked.view, root), asked)
         if asked.crf is not None: videos, root = recoded(videos, root, asked.crf, profile, workers)
         extract(videos, root, sampling, asked.side, out=folder, workers=workers, asked=plain, **how)
         pixels_of(folder)
@@ -243,6 +276,7 @@ def data_facts(asked:FaceRequest, view:str='' # its name in the record; the requ
     return dict(view=view or str(asked.view), data=store.data, faces=len(store.manifest), videos=int(store.manifest.video.nunique()),
                 protocol=str(asked.protocol),
                 skipped=len(store.meta.get('skipped', [])) + len(left['problems']), missing=len(left['missing']),
+                boxes=store.meta.get('detector', ''),
                 pixels=pixels_of(store.folder))
 
 @call_parse
