@@ -23,6 +23,7 @@ from ..faces.extraction import extract
 from ..faces.loading import FaceStore
 from ..faces.protocols import SWITCHES, Protocol, leak_report, split_under
 from ..faces.sampling import Even, Sampling
+from ..measures.explain import map_spread
 from ..sets.face_sets import in_view
 from ..sets.stores import FaceRequest, corpus_root, face_store, missing_rule
 
@@ -49,7 +50,7 @@ def triple(row, root)->tuple: # real, fake, difference, mask
 # %% ../../nbs/90_evidence/data_gallery.ipynb #19e4fb6a
 def pair_figure(table:pd.DataFrame, # from `pairs`
                 view:View, profile:str):
-    "Real, fake and difference of every pair; gives the figure and the differences inside and outside the mask."
+    "Real, fake and difference of every pair; gives the figure, and the difference inside and outside the mask and how much it varies."
     plt = need('matplotlib.pyplot', extra='notebook')
     root, data = corpus_root(view.corpus, profile)
     fig, axes = plt.subplots(len(table), 3, figsize=(5, 1.7*len(table)), squeeze=False, layout='constrained', dpi=70)
@@ -62,7 +63,7 @@ def pair_figure(table:pd.DataFrame, # from `pairs`
             ax.set_title(title, fontsize=8)
             ax.axis('off')
         facts.append(dict(method=row.method, inside=round(difference[mask].mean(), 2), outside=round(difference[~mask].mean(), 2),
-            covered=round(mask.mean(), 3)))
+            covered=round(mask.mean(), 3), spread=round(map_spread(difference.mean(2)[None]).places, 2)))
     fig.suptitle(display_view(str(view), data), fontsize=9)
     return fig, pd.DataFrame(facts).set_index('method')
 

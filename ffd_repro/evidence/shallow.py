@@ -14,10 +14,11 @@ from ..base.registry import detectors
 from ..claims.names import display_view
 from .attention import share_inside
 from .features import looks, named
-from .figures import chosen, grid, tile
+from .figures import chosen, grid, tile, told_spread
 from .localised import with_masks
 from .values import VALUES, measures
 from ..faces.loading import FaceSet
+from ..measures.explain import evened
 from ..runs.runs import device
 
 # %% ../../nbs/90_evidence/shallow.ipynb #702487eb
@@ -25,7 +26,7 @@ BLOCKS = ('b1', 'b2', 'b3') # the stages that are summed
 
 @torch.inference_mode()
 def summed_maps(model, images, # normalised [N, 3, S, S]
-                 batch:int=32)->dict: # 'b1', 'b2', 'b3' -> [N, h, w], of mean 1; of ones where there is nothing
+                 batch:int=32)->dict: # 'b1', 'b2', 'b3' -> [N, h, w], of mean 1; of ones where there is nothing or all are flat
     "The summed feature maps of the first three blocks."
     kept = {b: [] for b in BLOCKS}
     hooks = [m.register_forward_hook(lambda _, x, out, b=b: kept[b].append(out.relu().sum(1).float().cpu()))
@@ -35,7 +36,7 @@ def summed_maps(model, images, # normalised [N, 3, S, S]
     finally: [h.remove() for h in hooks]
     total = {b: torch.cat(x).numpy().astype(float) for b, x in kept.items()}
     mean = {b: x.mean((1, 2), keepdims=True) for b, x in total.items()}
-    return {b: np.where(mean[b] > 1e-12, x/np.maximum(mean[b], 1e-12), 1.) for b, x in total.items()}
+    return {b: evened(np.where(mean[b] > 1e-12, x/np.maximum(mean[b], 1e-12), 1.)) for b, x in total.items()}
 
 # %% ../../nbs/90_evidence/shallow.ipynb #023353bc
 def map_values(model, spec, test:str)->pd.DataFrame: # columns VALUES
@@ -62,28 +63,35 @@ def one_of_each(fs, kinds)->np.ndarray: # positions in the set
     at = chosen(fs, 1, len(fs))
     return np.array([next(i for i in at if kinds[i] == k) for k in looks(kinds[at])])
 
-def _shallow_row(axs, nets, fs, i, mask, first:bool):
+def _looked_through(nets, fs, i)->dict: # (name of the net, block) -> [1, h, w]
+    "The maps of one face by every net."
+    one = lambda det: FaceSet(fs.store, fs.rows[[i]], mean=det.mean, std=det.std).images(np.arange(1))
+    return {(named(spec), b): m for model, spec in nets for b, m in summed_maps(model, one(detectors[spec.method])).items()}
+
+def _shallow_row(axs, face, mask, maps, tops, first:bool): # maps: from `_looked_through`; tops: block -> what is bright
     "A fake with its mask, and its maps by every net."
-    tile(axs[0], fs.store.faces[fs.rows[i]], 'fake, mask' if first else '')
+    tile(axs[0], face, 'fake, mask' if first else '')
     for colour, width in (('white', 1.8), ('#D55E00', .9)): axs[0].contour(mask > 0, [.5], colors=colour, linewidths=width)
-    for k, (model, spec) in enumerate(nets):
-        one = FaceSet(fs.store, fs.rows[[i]], mean=detectors[spec.method].mean, std=detectors[spec.method].std).images(np.arange(1))
-        for ax, (b, maps) in zip(axs[1 + len(BLOCKS)*k:], summed_maps(model, one).items()):
-            inside = f'{100*share_inside(maps, mask[None] > 0)[0]:.0f} % inside'
-            tile(ax, maps[0], f'{named(spec)}\n{b}: {inside}' if first else inside, 'viridis', top=None)
+    for ax, ((net, b), m) in zip(axs[1:], maps.items()):
+        inside = f'{100*share_inside(m, mask[None] > 0)[0]:.0f} % inside'
+        tile(ax, m[0], f'{net}\n{b}: {inside}' if first else inside, 'viridis', top=tops[b])
 
 def shallow_figure(nets:list, # of (model, run)
                    tests # views
                   ):
-    "One fake of each manipulation with its mask, and the summed maps of every net's blocks."
+    "One fake of each manipulation with its mask, and the summed maps of every net's blocks, a block on one scale."
     picked = [] # of (kind, run's set, position, mask)
     for test in tests:
         fs, known, _ = with_masks(nets[0][1], test)
         kinds = fs.store.manifest.method.to_numpy(str)[fs.rows]
         picked += [(kinds[i], fs, i, known.masks[fs.rows[i]]) for i in one_of_each(fs, kinds)]
     fig, axes = grid(len(picked), 1 + len(BLOCKS)*len(nets))
+    found = [_looked_through(nets, of, i) for _, of, i, _ in picked]
+    shown = {key: np.concatenate([maps[key] for maps in found]) for key in found[0]}
+    tops = {b: max(maps.max() for (_, block), maps in shown.items() if block == b) for b in BLOCKS}
     for row, (axs, (kind, of, i, mask)) in enumerate(zip(axes, picked)):
-        _shallow_row(axs, nets, of, i, mask, first=not row)
+        _shallow_row(axs, of.store.faces[of.rows[i]], mask, found[row], tops, first=not row)
         axs[0].set_ylabel(f'{kind}\nmask {100*(mask > 0).mean():.0f} %', fontsize=7)
-    fig.suptitle(display_view(tests[0].split(':')[0], picked[0][1].store.data), fontsize=9)
+    fig.suptitle('\n'.join((display_view(tests[0].split(':')[0], picked[0][1].store.data),
+        told_spread({', '.join(key): m for key, m in shown.items()}))), fontsize=7)
     return fig

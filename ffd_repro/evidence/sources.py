@@ -23,7 +23,7 @@ from .cells import Cell, cell_of, kept_runs, predictions_of, specs_of, test_pred
 from .values import freshness, kept_maps, maps_code, maps_path, values_code, values_of
 from ..measures.complexity import complexity, throughput, without_values
 from ..measures.estimates import assembled, mean_estimate, score_estimate
-from ..measures.explain import map_entropy
+from ..measures.explain import evened, map_entropy
 from ..measures.scores import Undefined, score_table
 from ..runs.provenance import surroundings
 from ..runs.runs import device, status
@@ -140,7 +140,7 @@ class Map(From):
         many, n = cell.target.condition(cell.key.condition).averaged, min(map(len, kept.values()))
         g = rng('entropy', cell.key.train, cell.key.condition)
         choices = np.stack([g.permutation(n) < many for _ in range(CHOICES)])
-        return assembled({seed: entropies(maps[:n], choices) for seed, maps in kept.items()},
+        return assembled({seed: entropies(evened(maps[:n]), choices) for seed, maps in kept.items()},
             tuple(f'{cell.key.train}/fake {i:03}' for i in range(n)), training_of(cell, kept),
             f'{cell.key.metric} {cell.key.condition}', 0.)
 

@@ -105,15 +105,15 @@ def _centred(x)->np.ndarray: # [1, n, P, P] -> [H, W]
     "Spectra laid out as their patches were, the frequency 0 of each in its middle."
     return mosaic(np.fft.fftshift(x, (-2, -1)))[0]
 
-def _spectra_columns(columns, images, size, what): # two of axes [3]; real and fake; pixels; 'whole' …
+def _spectra_columns(columns, both, tops, what): # two of axes [3]; spectra of real and fake; what is bright in residuals; 'whole' …
     "Amplitude and phase of a pair at one size of patch, and their residuals."
-    both = [spectra(patches(grey(image)[None], size)) for image in images]
+    loud = max(np.log1p(s.amplitude).max() for s in both)
     for k, (part, axs, residual) in enumerate(zip(('amplitude', 'phase'), columns, as_shown(both[1], both[0]))):
         for ax, s in zip(axs, both):
             tile(ax, _centred((np.log1p(s.amplitude), s.phase)[k]), cmap=('viridis', 'twilight')[k], low=(0., -np.pi)[k],
-                top=(None, np.pi)[k])
+                top=(loud, np.pi)[k])
         axs[0].set_title(f'{what}\n{part}', fontsize=8, pad=3)
-        tile(axs[2], _centred(residual), f'residual, to {residual.max():.2f}', top=max(residual.max(), 1e-9), cmap='magma')
+        tile(axs[2], _centred(residual), f'residual, to {residual.max():.2f}', top=max(tops[k], 1e-9), cmap='magma')
 
 def spectrum_figure(view:View, profile:str, number:int=None # of the pair; None: a keyed draw
                    ):
@@ -124,7 +124,9 @@ def spectrum_figure(view:View, profile:str, number:int=None # of the pair; None:
     fig, axes = grid(3, 5, 1.3, 1.45)
     for row, (word, image) in enumerate(zip(('real', 'fake'), images)): tile(axes[row][0], image, word)
     tile(axes[2][0], np.abs(grey(images[1]) - grey(images[0])), 'difference', top=None)
-    _spectra_columns(axes.T[1:3], images, side, 'whole')
-    _spectra_columns(axes.T[3:], images, patch_side(side), f'patches of {patch_side(side)}×{patch_side(side)}')
+    sizes = {'whole': side, f'patches of {patch_side(side)}×{patch_side(side)}': patch_side(side)}
+    both = {what: [spectra(patches(grey(image)[None], size)) for image in images] for what, size in sizes.items()}
+    tops = [max(as_shown(b, a)[k].max() for a, b in both.values()) for k in range(2)]
+    for columns, (what, pair) in zip((axes.T[1:3], axes.T[3:]), both.items()): _spectra_columns(columns, pair, tops, what)
     fig.suptitle(display_view(str(view), pairs.data), fontsize=9)
     return fig
