@@ -31,11 +31,14 @@ def own(method:str, *settings)->tuple: # of (method, setting)
     return tuple((method, s) for s in settings)
 
 # %% ../../nbs/85_claims/declare.ipynb #ea8c1fe8
-def declare(paper:str, departures:tuple, item:str, kind:str, title:str, more:tuple=(),
-    **facts)->Target: # more: departures of this item alone
+def declare(paper:str, departures:tuple, item:str, kind:str, title:str,
+            more:tuple=(),  # departures of this item alone
+            alike:tuple=(), # methods that the recipe of the paper's own net trains, where they have a row
+            **facts)->Target:
     "Register a table or figure of a paper as a target; the departures are those of the paper where there are methods."
     departures = departures + tuple(more) if facts.get('methods') else tuple(more)
-    return targets.register(Target(key=f'{paper}/{item}', kind=kind, title=title, departures=departures, **facts))
+    by = {m: paper for m, _ in facts.get('methods', ()) if m in alike}
+    return targets.register(Target(key=f'{paper}/{item}', kind=kind, title=title, departures=departures, recipe_of=by, **facts))
 
 def paper_targets(paper:str, departures:tuple, **usual): # a function (item, kind, title, more=(), **fields of Target) -> Target
     "How the targets of a paper are declared."
