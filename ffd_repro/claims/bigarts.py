@@ -125,7 +125,8 @@ FIGURES = (
     target('figure-6', 'cam_gallery', 'Mean Grad-CAM of real and of fake faces',
            methods=BIG, views=views_of(CELEB, *SETS, WILD), metrics=('cam_distance',), level='frame', more=DFD,
            conditions={c: Condition() for c in ('between', 'within', 'excess')},
-           note='Five frames a video; a map is scaled to a mean of one, a distance is the mean absolute difference.'),
+           note=('Five frames a video; a map is scaled to a mean of one, a distance is the mean absolute difference. '
+                 'At 64 pixels a map has 4×4 places, at 256 8×8.')),
     target('figure-7', 'mask_gallery', 'Predicted intrinsic and extrinsic masks',
            methods=BIG, views=same(CELEB), metrics=('IoU', 'pixel_AUC', 'pixel_AP', 'boundary_F'), level='frame',
            conditions=dict(M_In=Condition(), M_Ex=Condition()),

@@ -104,7 +104,7 @@ TABLES = (
                  'Block 14 of Xception, which the text names for GF, has 2048 (E-MCL3).')),
     target('table-2', 'score_table', 'FaceForensics++ at light and strong compression', recipe_of=ALIKE,
            methods=full('xception', 'face_xray', 'f3net', 'mclcr'), views=same(HQ, LQ), metrics=SCORES,
-           note=("The body of this table is lost (E-MCL1). Its own row is that of Table 5, 97.21 and 99.62 (HQ), 88.07 and 90.28 (LQ); "
+           note=("The body of this table is lost (E-MCL1). Its own row, in brackets, is that of Table 5; "
                  "Face X-ray's AUC follows from the text, 61.60 (LQ) and, by difference, 87.37 (HQ; E-MCL2).")),
     target('table-3', 'score_table', 'The four manipulations at strong compression', recipe_of=ALIKE,
            methods=full('xception', 'mclcr'), views=same(*KINDS), metrics=SCORES,

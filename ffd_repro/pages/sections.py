@@ -97,7 +97,8 @@ class Page:
 @patch
 def printed(p:Page, turned:bool=False): # turned: rows and columns exchanged
     "The section of the printed numbers."
-    note = 'The numbers as they stand in the paper, from `results/reported`. Scores are in percent.'
+    note = ('The numbers as they stand in the paper, from `results/reported`. Scores are in percent; '
+            'what a table has lost and other places of the paper say is in brackets.')
     table = printed_table(p.target) if printed_here(p.target.paper) else None
     p.say('## Printed\n\n' + (note if table is not None else 'None: this table is in no paper.'),
         *([] if table is None else [table.T if turned else table]))

@@ -102,6 +102,7 @@ def fit(spec:RunSpec, progress:bool=True):
     if guided: learnt = GuidedFaces(learnt, model, guided)
     history = train(model, learnt, faces(asked, 'val', **mixed), spec.recipe, seed=spec.seed, folder=kept, device=device(),
                     checkpoint_every=200, progress=progress, run=spec.id, most=spec.profile.faces)
+    history.left_out = getattr(learnt, 'left_out', 0)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
     for checkpoint in home.glob('*.pt'): checkpoint.unlink()
     return model, history
@@ -131,7 +132,7 @@ def fitted(spec:RunSpec, record:dict|None, # None where nothing that holds is th
     if record and weights_path(spec).exists():
         return trained(spec), record['history'], (record['wall_s'], record.get('cpu_s', 0))
     model, h = fit(spec, progress)
-    return model, dict(steps=[round(x, 5) for x in h.steps], epochs=h.epochs, best=h.best), (0., 0.)
+    return model, dict(steps=[round(x, 5) for x in h.steps], epochs=h.epochs, best=h.best, left_out=h.left_out), (0., 0.)
 
 # %% ../../nbs/80_runs/runs.ipynb #69f8ce90
 def scores_of(model, spec:RunSpec, record:dict|None)->pd.DataFrame: # columns of PREDICTIONS

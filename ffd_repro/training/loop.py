@@ -28,6 +28,7 @@ class History:
     "What happened: the loss of every step, and one record per epoch."
     steps:list=field(default_factory=list)  # training loss of every step
     epochs:list=field(default_factory=list) # dicts: epoch, lr (of its last step), loss, val_auc, val_loss; val_own where watched
+    left_out:int=0 # fakes that the training set could not use: those without a mask, where masks are learnt
 
     @property
     def best(self)->int: # counted from 0; the first one, when several are equal
