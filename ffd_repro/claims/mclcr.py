@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DEPARTURES', 'LINES', 'HQ', 'LQ', 'CELEB', 'KINDS', 'SCORES', 'EARLY', 'PRINTED', 'CROSSED', 'VARIANTS', 'SIZES',
-           'HALVES', 'WATCHED', 'target', 'ALIKE', 'TABLES', 'FIGURES', 'FIVE', 'OF_LDA', 'ALMOST', 'FAR', 'QUARTER',
-           'HELP', 'watched', 'sizes', 'crossed', 'part', 'moved']
+           'HALVES', 'WATCHED', 'target', 'TABLES', 'FIGURES', 'FIVE', 'OF_LDA', 'ALMOST', 'FAR', 'QUARTER', 'HELP',
+           'watched', 'sizes', 'crossed', 'part', 'moved']
 
 # %% ../../nbs/85_claims/mclcr.ipynb #8f6a7b0a
 import torch
@@ -95,23 +95,22 @@ def sizes(net, side:int=256)->dict: # the full net and its side, in pixels; row 
         'F_E': tuple(p.features.shape[1:]), 'z': tuple(net.projection(p.features).shape[1:])}
 
 # %% ../../nbs/85_claims/mclcr.ipynb #f17171ee
-target = paper_targets('mclcr', DEPARTURES, printed='align=yes,detector=dlib,sampling=mclcr')
-ALIKE = dict(xception='mclcr') # the backbone alone, trained as the net is
+target = paper_targets('mclcr', DEPARTURES, printed='align=yes,detector=dlib,sampling=mclcr', alike=('xception', 'meso_inception4'))
 TABLES = (
     target('table-1', 'size_table', 'The sizes of its features', methods=full('mclcr'), metrics=('size',),
            conditions={row: Condition() for row in SIZES}, extra=dict(sizes=sizes),
            note=('Counted on the net at 256×256 pixels, whatever the profile. '
                  'Block 14 of Xception, which the text names for GF, has 2048 (E-MCL3).')),
-    target('table-2', 'score_table', 'FaceForensics++ at light and strong compression', recipe_of=ALIKE,
+    target('table-2', 'score_table', 'FaceForensics++ at light and strong compression',
            methods=full('xception', 'face_xray', 'f3net', 'mclcr'), views=same(HQ, LQ), metrics=SCORES,
            note=("The body of this table is lost (E-MCL1). Its own row, in brackets, is that of Table 5; "
                  "Face X-ray's AUC follows from the text, 61.60 (LQ) and, by difference, 87.37 (HQ; E-MCL2).")),
-    target('table-3', 'score_table', 'The four manipulations at strong compression', recipe_of=ALIKE,
+    target('table-3', 'score_table', 'The four manipulations at strong compression',
            methods=full('xception', 'mclcr'), views=same(*KINDS), metrics=SCORES,
            note=('Trained and tested on one manipulation. The accuracies of the five oldest methods are those of a small online benchmark '
                  '(E-X1), '
                  'and two of their rows may have changed places (E-X2).')),
-    target('table-4', 'cross_table', 'Trained on FF++, tested on Celeb-DF', recipe_of=ALIKE | dict(meso_inception4='mclcr'),
+    target('table-4', 'cross_table', 'Trained on FF++, tested on Celeb-DF',
            methods=full('meso_inception4', 'xception', 'multi_task', 'capsule', 'f3net', 'madd', 'm2tr', 'mclcr'),
            views=views_of(HQ, 'FF++:DF', CELEB), metrics=('AUC',),
            note=('Its first column is tested on Deepfakes only, by the caption (E-MCL11). '

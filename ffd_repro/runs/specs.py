@@ -59,12 +59,13 @@ class RunSpec:
 def recipe_by(method:str, setting:str, profile:str,
               of:str='' # a detector; '' or the method itself: its own
              )->Recipe:
-    "How a setting is trained by the recipe of another detector: with its own loss and looks, and pretrained weights where it has some."
+    "How a setting is trained by the recipe of another detector: with its own loss and looks, and weights where both start from the same."
     detector, other, size = detectors[method], detectors[of or method], profile_of(profile)
     own, theirs = detector.recipe(size.size, setting), other.recipe(size.size)
     if other is detector: return recipe_in(size, own)
     words = tuple(word for word in (*parted(theirs.augment)[0], *parted(own.augment)[1]) if word != 'none') or ('none',)
-    kept = dict(loss=own.loss, augment=words, pretrained=theirs.pretrained if detector.pretrained else None)
+    same = detector.pretrained.split(' ')[0] == other.pretrained.split(' ')[0] # ImageNet, or a part of another net
+    kept = dict(loss=own.loss, augment=words, pretrained=theirs.pretrained if same else None)
     return recipe_in(size, dataclasses.replace(theirs, **kept))
 
 def recipe_owner(method:str, setting:str, profile:str, recipe:Recipe)->str: # '' for the method's own, and for nobody's
