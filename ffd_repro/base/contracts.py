@@ -95,7 +95,7 @@ class Recipe:
 
 # %% ../../nbs/00_base/contracts.ipynb #e3420e61
 RULE = dict(epochs=8, batch=16, schedule='cosine', # not stated: chosen because a net from scratch has then learnt its training faces
-            pairs=True,    # not stated: chosen because from scratch nothing else lets a net begin within hundreds of steps
+            pairs=True,    # not stated: chosen because from scratch Xception hardly begins without (`benchmarks/pairs.py`)
             augment='flip') # not stated: chosen because it doubles the faces at no cost
 
 # %% ../../nbs/00_base/contracts.ipynb #c1a3129c
