@@ -28,6 +28,7 @@ class Condition:
     protocol:str=''  # as faces.protocols reads it
     treatment:str='' # what is done to the test faces, as sets.treatments reads it
     averaged:int=0   # kept maps that are averaged before one is measured
+    only:str=''      # the manipulation whose fakes alone are scored, beside all originals
 
 # %% ../../nbs/85_claims/targets.ipynb #043d3404
 READING = {'FF++': 'FF++-HQ', 'DFD': 'DFD-HQ', 'FF++:DF': 'FF++-HQ:DF'} # view as printed -> view here
@@ -47,10 +48,12 @@ class Target:
     printed:str=''        # what a paper says of its faces, as faces.protocols reads it: for the profile that is the printed protocol
     conditions:dict=field(default_factory=dict, hash=False) # name -> Condition: those that each make a cell of their own
     listed:tuple=()       # views tested on the test list of their corpus although nothing was trained on it; others are tested whole
+    shows:tuple=()        # other targets, whose runs its page shows
     averages:tuple=()     # (train, 'Avg(…)') pairs: columns that are the mean of the cells of some trainings, joined by ' / '
     reading:dict=field(default_factory=dict, hash=False) # view as printed -> view here, where READING does not say it
     trained_as:str=''     # the training here of every row, whatever is printed
     recipe_of:dict=field(default_factory=dict, hash=False) # method -> the detector whose recipe trains its row, where not its own
+    recipe:dict=field(default_factory=dict, hash=False) # profile -> fields in which the recipes of all its rows depart: dict(epochs=5)
     departures:tuple=()   # (paper, here, why)
     note:str=''           # shown at the head of the page
     figure:str=''         # the name of what its page draws, where pages of the kind draw different things

@@ -13,7 +13,7 @@ from functools import lru_cache
 FILMED = { # corpus -> pattern of a video's name behind the corpus; what stands in brackets is the person
     'FF++': r'.*/(\d+)(_\d+)?', 'DFD': r'.*/(\d+)_.*', 'Celeb-DF': r'.*/(id\d+|\d+)(_.*)?', 'Celeb-DF-v1': r'.*/(id\d+|\d+)(_.*)?',
     'UADFV': r'.*/(\d+)(_fake)?', 'DF-TIMIT': r'.*/([fm]\w{3}\d)/.*', 'DFDC': r'(.*)/[^/]+', 'DFDC-P': r'\w+/([^/]+)/.*',
-    'WildDeepfake': r'(.*)/[^/]+', 'HFF': r'.*/(\d{3,})[^/]*', 'pairs': r'(.*/\d+)/(real|fake)'}
+    'WildDeepfake': r'(.*)/[^/]+', 'HFF': r'.*/(\d{3,})[^/]*', 'pairs': r'(.*/\d+)/(real|fake)', 'Artefacts': r'\w+/(\d+)'}
 
 @lru_cache(maxsize=None)
 def person_of(video:str # 'FF++/c23/Deepfakes/000_003'

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Cell', 'cell_of', 'cells_of', 'keys_of', 'specs_of', 'kept_runs', 'tested_faces', 'all_predictions',
-           'test_predictions', 'predictions_of']
+           'beside_originals', 'test_predictions', 'predictions_of']
 
 # %% ../../nbs/90_evidence/cells.ipynb #51a7cf2a
 from dataclasses import dataclass, field
@@ -50,6 +50,9 @@ class Cell:
         return self.target.test_of(self.key.test, self.key.condition)
 
     @property
+    def only(self)->str: return self.target.condition(self.key.condition).only # as of `beside_originals`
+
+    @property
     def members(self)->list: # of Cell
         "The cells that a cell of a column of averages is the mean of; none for any other."
         return [Cell(self.target, self.key._replace(train=tr, test=te)) for tr, te in self.target.averaged(self.key.train, self.key.test)]
@@ -83,7 +86,8 @@ def specs_of(cell:Cell, profile:str)->list: # of RunSpec, one a seed
     if not cell.exists or not cell.key.train or size.size not in detectors[cell.key.method].recipes: return []
     (setting, protocol), train = cell.target.asked(cell.key.setting, cell.key.condition, profile), parse_view(cell.key.train)
     of = cell.target.recipe_of.get(cell.key.method, '')
-    return [spec_of(cell.key.method, setting, train, (cell.test,), size, seed, protocol, of) for seed in size.seeds]
+    more = cell.target.recipe.get(profile, {})
+    return [spec_of(cell.key.method, setting, train, (cell.test,), size, seed, protocol, of, **more) for seed in size.seeds]
 
 # %% ../../nbs/90_evidence/cells.ipynb #a21603b4
 def kept_runs(cell:Cell, profile:str)->dict: # seed -> RunSpec
@@ -99,12 +103,21 @@ def tested_faces(spec, test:str): # a run and the name of one of its tests; Face
 def all_predictions(path:str, changed:int)->dict: # test -> predictions; changed: when the file was, so that a run made again is read again
     "The predictions of a run, view by view."
     found = {test: p.reset_index(drop=True) for test, p in pd.read_csv(path, dtype={'test': str, 'video': str}).groupby('test', sort=False)}
-    for test, p in found.items(): p.attrs['read'] = path, changed, test
     return found
 
-def test_predictions(path:str, changed:int, test:str)->pd.DataFrame: return all_predictions(path, changed)[test]
+def beside_originals(predictions:pd.DataFrame, only:str # a manipulation; '' for all
+                    )->pd.DataFrame:
+    "The originals, and the fakes whose videos' names say that they were made so."
+    kept = (predictions.label == 0) | predictions.video.str.contains(f'/{only}/', regex=False)
+    return predictions[kept].reset_index(drop=True) if only else predictions
+
+def test_predictions(path:str, changed:int, test:str, only:str='')->pd.DataFrame: # only: as of `beside_originals`
+    "The predictions of a run on one view."
+    found = beside_originals(all_predictions(path, changed)[test], only)
+    found.attrs['read'] = path, changed, test, only
+    return found
 
 def predictions_of(cell:Cell, profile:str)->dict: # seed -> predictions on the cell's test view
     "The predictions behind a cell."
     paths = {seed: predictions_path(s) for seed, s in kept_runs(cell, profile).items()}
-    return {seed: test_predictions(str(p), p.stat().st_mtime_ns, str(cell.test)) for seed, p in paths.items()}
+    return {seed: test_predictions(str(p), p.stat().st_mtime_ns, str(cell.test), cell.only) for seed, p in paths.items()}

@@ -34,9 +34,10 @@ artefact_kinds = Registry('artefact')
 def upsampling_grid(face, mask, error, clip, now):
     "The checkerboard of a growth by two, and nothing of its blur; the same in all colours."
     h, w = face.shape[:2]
-    small, network = cv2.resize(face, (w//2, h//2), interpolation=cv2.INTER_AREA), int(clip.integers(4))
+    even = np.pad(face, ((0, h%2), (0, w%2), (0, 0)), mode='edge') # what is grown has even sides
+    small, network = cv2.resize(even, None, fx=.5, fy=.5, interpolation=cv2.INTER_AREA), int(clip.integers(4))
     bad = kernel(error, 'artefact', network)[:1].repeat(3, 0)
-    return face + doubled(small, bad, False) - doubled(small, kernel(0, 'artefact', network), False)
+    return face + (doubled(small, bad, False) - doubled(small, kernel(0, 'artefact', network), False))[:h, :w]
 artefact_kinds.register(ArtefactKind('grid', upsampling_grid, (.03, .06, .12)));
 
 # %% ../../nbs/30_forgeries/artefacts.ipynb #f87d828c
