@@ -40,7 +40,8 @@ CORPORA = {
     'FF++': 'FaceForensics++', 'Celeb-DF': 'Celeb-DF (v2)', 'Celeb-DF-v1': 'Celeb-DF (v1)', 'DFDC': 'DFDC', 'DFDC-P': 'DFDC preview',
     'DFD': 'DeepFakeDetection', 'HFF': 'HFF', 'UADFV': 'UADFV', 'DF-TIMIT-LQ': 'DF-TIMIT (LQ)', 'DF-TIMIT-HQ': 'DF-TIMIT (HQ)',
     'DF-TIMIT': 'DF-TIMIT (both)', 'WildDeepfake': 'WildDeepfake', 'LFW': 'LFW, forged here', 'folder': 'a folder', 'manifest': 'a table',
-    'pairs': 'swaps beside originals', 'photographs': 'photographs', 'private': 'private data', 'Artefacts': 'drawn faces, one artefact each'}
+    'pairs': 'swaps beside originals', 'photographs': 'photographs', 'private': 'private data',
+    'Artefacts': 'drawn faces, one artefact each'}
 
 # %% ../../nbs/85_claims/names.ipynb #92811073
 def display_view(view:str, # as in a table: 'FF++-LQ:NT'

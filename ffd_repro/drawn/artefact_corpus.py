@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from ..base.seeds import rng
-from .artefact_faces import clip_row, clip_cuts, filmed_close, one_clip
+from .artefact_faces import clip_cuts, clip_row, filmed_close, one_clip
 from ..faces.clips import ClipStore
 from ..faces.loading import FaceStore
 from ..forgeries.artefacts import Artefact, artefact_kinds

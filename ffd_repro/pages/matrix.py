@@ -61,8 +61,8 @@ def _written(ax, table, backbones):
     "What stands in the cells of the gains: AUCs of a backbone, and what is sure."
     for y, (name, row) in enumerate(table.groupby('row', sort=False)):
         for x, r in enumerate(row.itertuples()):
-            if name in backbones and np.isfinite(r.AUC): ax.text(x, y, f'{100*r.AUC:.0f}', ha='center', va='center', fontsize=5, color='gray')
-            elif r.sure: ax.text(x, y, f'{100*r.gain:+.0f}', ha='center', va='center', fontsize=5, weight='bold')
+            said = f'{100*r.AUC:.0f}' if name in backbones and np.isfinite(r.AUC) else f'{100*r.gain:+.0f}' if r.sure else ''
+            if said: ax.text(x, y, said, ha='center', va='center', fontsize=5, weight='bold' if r.sure else 'normal')
 
 # %% ../../nbs/95_pages/matrix.ipynb #dad3c22e
 def matrix_plot(tables:dict, # name of a system -> its gains
