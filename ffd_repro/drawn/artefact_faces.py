@@ -41,11 +41,13 @@ class Film(NamedTuple):
     points:np.ndarray # [frames,68,2] landmarks
     start:np.ndarray  # int [2] where the cut around the face begins in the first: row and column
 
-def filmed_close(person:int, frames:int=1, side:int=64)->Film:
+def filmed_close(person:int, frames:int=1, side:int=64,
+                 of:int=0 # frames of the motion whose first ones they are; 0: no more
+                )->Film:
     "A person in some frames, of whom the face will be cut out."
     n, who = round(ROOM*side), sample_identity('artefact faces', person, style=STYLE)
     scene, gains = sample_scene('artefact faces', person, style=STYLE), softness(person)
-    poses = track('artefact faces', person, n=frames, style=STYLE)
+    poses = track('artefact faces', person, n=max(frames, of), style=STYLE)[:frames]
     drawn = [render(who, pose, scene, n, t, camera=False) for t, pose in enumerate(poses)]
     shot = [apply_camera(f.pixels, scene, t).astype(np.float32) for t, f in enumerate(drawn)]
     shown = [(x + sum((g - 1)*b for g, b in zip(gains, bands(x))) + .5).clip(0, 255).astype(np.uint8) for x in shot]
