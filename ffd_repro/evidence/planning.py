@@ -28,7 +28,9 @@ def plan(keys, # names of targets
         )->list[RunSpec]:
     "Every run that some targets need, each once, with all its tests."
     tests, size = {}, profile_of(profile)
-    for key in keys:
-        for *asked, te in needed(targets[key], profile): tests.setdefault(tuple(asked), {})[te] = None
+    for key in (k for key in keys for k in (key, *targets[key].shows)):
+        other = tuple(targets[key].recipe.get(size.size, {}).items())
+        for *asked, te in needed(targets[key], profile): tests.setdefault((*asked, other), {})[te] = None
     in_order = sorted(tests.items(), key=lambda item: [*map(str, item[0])])
-    return [spec_of(m, s, tr, tuple(sorted(te, key=str)), size, seed, p, of) for (m, s, tr, p, of), te in in_order for seed in size.seeds]
+    return [spec_of(m, s, tr, tuple(sorted(te, key=str)), size, seed, p, of, **dict(other))
+            for (m, s, tr, p, of, other), te in in_order for seed in size.seeds]

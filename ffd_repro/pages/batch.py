@@ -32,8 +32,9 @@ from .pages import check_methods, page_path, template_path
 from .tables import cell_text, pivot, printed_here
 from ..runs.code import test_code, training_code
 from ..runs.runs import missing
-from ..runs.specs import recipe_owner
-from ..sets.stores import check_there, corpus_root, finder
+from ..runs.specs import recipe_by, recipe_owner
+from ..sets.stores import DRAWN, check_there, corpus_root, finder
+
 
 # %% ../../nbs/95_pages/batch.ipynb #12b92ad6
 def chosen_targets(names:str # 'all', a paper, or targets, separated by commas
@@ -76,8 +77,9 @@ class Work:
     def page(self, key): return str(page_path(key, self.profile))
 
     def corpora(self, store):
-        "The mark of the stand-in behind a store; none when the corpus is real."
+        "The mark of the stand-in behind a store; none when the corpus is real, or drawn as faces."
         corpus = self.requests[store].view.corpus
+        if corpus in DRAWN: return []
         check_there(corpus, self.profile)
         return [] if corpus_root(corpus, self.profile, make=False)[1] == 'real' else [self.mark('corpus', corpus)]
 
@@ -93,6 +95,8 @@ class Work:
         tests = ','.join(map(str, s.tests))
         views = f"--train '{s.train}' --tests '{tests}'"
         by = f' --recipe {owner}' if owner else ''
+        usual = recipe_by(s.method, s.setting, s.profile.name, owner)
+        by += ''.join(f' --{k} {x}' for k in ('epochs', 'batch', 'lr') if (x := getattr(s.recipe, k)) != getattr(usual, k))
         return f'ffd_train {s.method} --setting {settings} {views} --profile {s.profile.name} --seed {s.seed}{by}{protocol}'
 
     def waits(self, key):

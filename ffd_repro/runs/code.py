@@ -22,14 +22,14 @@ from ..faces.tracking import FACE_DETECTORS
 from .specs import RunSpec
 from .testing import score_view
 from ..sets.face_sets import KINDS, from_originals, original_rows, part_rows, set_of
-from ..sets.stores import FaceRequest, face_store, recoded
+from ..sets.stores import DRAWN, FaceRequest, face_store, recoded
 from ..sets.treatments import treated, treatments
 from ..training.guided import GUIDED, GuidedFaces, parted
 from ..training.loop import train
 from ..training.losses import losses
 
 # %% ../../nbs/80_runs/code.ipynb #53874cb8
-TABLES = (PROFILES, corpora, FACE_DETECTORS, AUGMENT, samplings, SPLITS, KINDS, treatments, losses, GUIDED, detectors)
+TABLES = (PROFILES, corpora, DRAWN, FACE_DETECTORS, AUGMENT, samplings, SPLITS, KINDS, treatments, losses, GUIDED, detectors)
 WAYS = (face_store, treated) # what they call for some runs and not for others is named below
 LEFT = TABLES + WAYS
 
@@ -39,7 +39,7 @@ def drawn_by(corpus:str, profile:str)->str:
 
 def faces_code(asked:FaceRequest, data:str, # 'real' or 'stand-in'
                learn:bool=False)->str: # 16 hexadecimal digits
-    "What the faces of a request rest on, from the files of the corpus to the set that a net is fed."
+    "What the faces of a request rest on, from the files of the corpus, or what draws its faces, to the set that a net is fed."
     how = asked.treatment
     done = [] if how is None or how.kind in ('part', 'list') else [recoded] if asked.crf is not None else [treated, treatments[how.kind]]
     usual = [FACE_DETECTORS[name] for name in ('sidecar', 'whole', 'opencv')]
@@ -47,7 +47,9 @@ def faces_code(asked:FaceRequest, data:str, # 'real' or 'stand-in'
              corpora[asked.view.corpus] if asked.view.corpus in corpora else '']
     made = drawn_by(asked.view.corpus, asked.profile.size) if data == 'stand-in' else ''
     rows = original_rows if learn and from_originals(asked.needs) else part_rows
-    return fingerprint(extract, rows, SPLITS[asked.protocol.split], set_of(asked, learn), *done, *usual, facts, made, without=LEFT)
+    source = DRAWN.get(asked.view.corpus, extract)
+    return fingerprint(source, rows, SPLITS[asked.protocol.split], set_of(asked, learn), *done, *usual, facts, made, without=LEFT)
+
 
 # %% ../../nbs/80_runs/code.ipynb #6a853585
 def training_code(spec:RunSpec)->str: # 16 hexadecimal digits
