@@ -82,9 +82,7 @@ class Target:
         return lookup(f'condition of {self.key}', name, self.conditions) if name else Condition()
 
     @property
-    def levels(self)->tuple: # of 'frame', 'sequence', 'video'
-        "The levels that the target prints; 'frame+sequence' is two."
-        return tuple(self.level.split('+'))
+    def levels(self)->tuple: return tuple(self.level.split('+')) # of 'frame', 'sequence', 'video'
 
     @property
     def paper(self)->str: return self.key.split('/')[0]

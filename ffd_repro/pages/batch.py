@@ -107,15 +107,16 @@ class Work:
         "What a page waits for: its template and its runs."
         return [str(template_path(targets[key].kind)), *(self.mark('run', job) for job in self.waits(key))]
 
-    @property
-    def first(self):
-        "The table with scores that is soonest there: one whose every row can be trained here, of the fewest stores and runs."
-        waits = {key: self.waits(key) for key in self.targets}
-        tables = [key for key in self.targets if '/table-' in key and waits[key]] or self.targets
-        def wait(key): # the rows that stay empty first, then the stores, then the runs
-            empty = any(m not in detectors for m, _ in targets[key].methods)
-            return empty, len({store for job in waits[key] for store in self.stores(job)}), sum(len(self.jobs[job]) for job in waits[key])
-        return min(tables, key=wait)
+# %% ../../nbs/95_pages/batch.ipynb #0040ed61
+@patch(as_prop=True)
+def first(self:Work):
+    "The table with scores that is soonest there: one whose every row can be trained here, of the fewest stores and runs."
+    waits = {key: self.waits(key) for key in self.targets}
+    tables = [key for key in self.targets if '/table-' in key and waits[key]] or self.targets
+    def wait(key): # the rows that stay empty first, then the stores, then the runs
+        empty = any(m not in detectors for m, _ in targets[key].methods)
+        return empty, len({store for job in waits[key] for store in self.stores(job)}), sum(len(self.jobs[job]) for job in waits[key])
+    return min(tables, key=wait)
 
 # %% ../../nbs/95_pages/batch.ipynb #de1ec4a3
 @patch
