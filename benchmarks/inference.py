@@ -47,10 +47,11 @@ def speeds(d, side=256, turns=5):
 def main(*names):
     torch.set_num_threads(2)
     load('systems', 'baselines')
-    rows = {name: speeds(detectors[name]) for name in dict.fromkeys(['xception', *(names or detectors)])}
     print('faces a second on two threads at 256 pixels, and the ratio to Xception read in the same way')
-    for name, found in rows.items():
-        cells = '   '.join(f'{n} {how} {v:.1f} ({v/rows["xception"].get((n, how), float("nan")):.2f})' for (n, how), v in found.items())
+    other = speeds(detectors['xception'])
+    for name in names or detectors:
+        found = other if name == 'xception' else speeds(detectors[name])
+        cells = '   '.join(f'{n} {how} {v:.1f} ({v/other.get((n, how), float("nan")):.2f})' for (n, how), v in found.items())
         print(f'{name:16s} {cells}', flush=True)
 
 if __name__ == '__main__': main(*sys.argv[1:])

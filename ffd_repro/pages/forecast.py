@@ -24,7 +24,7 @@ from ..measures.complexity import input_shape, without_values
 from ..runs.runs import device
 from ..runs.specs import RunSpec
 from ..runs.testing import test_part
-from ..sets.stores import FaceRequest, chosen_videos, corpus_root, corpus_videos
+from ..sets.stores import CLIPS, FaceRequest, chosen_videos, corpus_root, corpus_videos
 
 # %% ../../nbs/95_pages/forecast.ipynb #a9afb011
 # mean frames of a video
@@ -49,6 +49,7 @@ def assumed_videos(asked:FaceRequest)->pd.DataFrame: # label, method, split, n
 
 def videos_asked(asked:FaceRequest)->tuple[pd.DataFrame,bool]: # label, method, split, n; whether they were counted
     "The videos of a store, by class, kind and part."
+    if asked.view.corpus in CLIPS: return CLIPS[asked.view.corpus](asked.profile.size), True
     root, data = corpus_root(asked.view.corpus, asked.profile.name, make=False)
     if root is None: return assumed_videos(asked), False
     m = chosen_videos(corpus_videos(asked.view, root), asked)
@@ -68,7 +69,7 @@ FRAMES_A_SECOND = 80 # of video and process. Measured once, on real clips of 400
 def store_of(asked:FaceRequest)->Store:
     "What the store of a request would hold and cost."
     videos, counted = videos_asked(asked)
-    length = LENGTHS.get(asked.view.corpus, 300)
+    length = 1 if asked.view.corpus in CLIPS else LENGTHS.get(asked.view.corpus, 300)
     at = [rule.frames(length) for rule in sampling_under(asked.protocol, asked.view.corpus, asked.profile.size)]
     each, span = (np.array([f(x) for x in at]) for f in (len, lambda x: min(x[-1] + 1 + asked.stored['after'], length)))
     faces = videos.assign(n=videos.n*each[videos.label])
@@ -78,7 +79,7 @@ def store_of(asked:FaceRequest)->Store:
 def faces_in(asked:FaceRequest, part:str, even:bool)->float: # part: 'train', 'val', 'test', 'all'
     "How many faces of a view a part has; as many of both classes where they are evened out."
     f = store_of(asked).faces
-    methods = asked.view.methods or corpora[asked.view.corpus].methods
+    methods = asked.view.methods or (corpora[asked.view.corpus].methods if asked.view.corpus in corpora else ())
     if methods: f = f[f.method.isin(('real', *methods))]
     if part != 'all': f = f[f.split == part]
     n = f.groupby('label').n.sum().reindex([0, 1], fill_value=0)
@@ -149,7 +150,7 @@ def forecast(keys, profile:str, rate:float)->pd.DataFrame: # index: target, and 
 def missing_corpora(keys, profile:str)->list[str]:
     "The corpora of some targets that are not here."
     asked = {r.view.corpus: r for s in plan(keys, profile) for r in map(s.request, (None, *s.tests))}
-    return sorted(name for name in asked if corpus_root(name, profile, make=False)[0] is None)
+    return sorted(name for name in asked if name not in CLIPS and corpus_root(name, profile, make=False)[0] is None)
 
 def told_forecast(keys, profile:str, tflops:float=0.)->str: # tflops: 10^12 operations a second; 0: measured
     "The table as text, with what it rests on; raises `BadSetting`."
