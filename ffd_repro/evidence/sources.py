@@ -248,8 +248,9 @@ def stale_cells(profile:str): # a function: row key or cell -> bool
     load('evidence')
     @lru_cache(maxsize=None)
     def stale(cell):
-        source = sources[cell.source]
-        states = {source.state(cell, s) for s in kept_runs(cell, profile).values()} if cell.exists and not cell.members else set()
-        return 'stale' in states or any(map(stale, cell.members))
+        if cell.members: return any(map(stale, cell.members))
+        source, runs = sources[cell.source], kept_runs(cell, profile) if cell.exists else {}
+        if runs: return 'stale' in {source.state(cell, s) for s in runs.values()}
+        return source.estimate(cell, profile) is not None and source.total(cell, profile).get('status') == 'stale' # nothing was trained
     return lambda key: stale(cell_of(key))
 

@@ -25,6 +25,7 @@ from .sources import From, sources
 from ..faces.loading import FaceSet
 from ..measures.estimates import mean_estimate
 from ..measures.spectra import SEEN, as_shown, grey, mosaic, pair_statistics, patch_side, patches, spectra, store_pairs, sweep
+from ..runs.code import faces_code
 from ..sets.face_sets import part_rows
 from ..sets.stores import FaceRequest, face_store
 
@@ -48,7 +49,10 @@ def view_pairs(view:View, profile:str)->Pairs:
 
 # %% ../../nbs/90_evidence/spectra.ipynb #a5ca0470
 @lru_cache(maxsize=None)
-def spectra_code()->str: return fingerprint(pair_statistics, SEEN) # 16 hexadecimal digits
+def spectra_code(view:View, profile:str, data:str)->str: # data: 'real' or 'stand-in'; 16 hexadecimal digits
+    "What kept values rest on: the measures, and the faces that they were taken of."
+    return fingerprint(pair_statistics, SEEN, faces_code(FaceRequest(view, profile_of(profile)), data=data))
+
 def spectra_path(view:View, profile:str)->Path: return results(profile)/'spectra'/f"{str(view).replace(':', '.')}_{profile}.json"
 
 def measure_spectra(view:View, profile:str)->dict: # the record
@@ -58,7 +62,7 @@ def measure_spectra(view:View, profile:str)->dict: # the record
     values = [(m, c, v, round(x, 6)) for (m, c), column in found.items() for v, x in zip(pairs.videos.tolist(), column.tolist())
         if np.isfinite(x)]
     record = dict(view=str(view), data=pairs.data, pairs=len(found), side=pairs.fakes.shape[1], patch=patch_side(pairs.fakes.shape[1]),
-        threshold=SEEN, code=spectra_code(), values=values)
+        threshold=SEEN, code=spectra_code(view, profile, pairs.data), values=values)
     with atomic(spectra_path(view, profile)) as tmp: tmp.write_text(json.dumps(record, sort_keys=True))
     return record
 
@@ -67,7 +71,7 @@ def kept_spectra(view:View, profile:str, make:bool=False # measure what is missi
     "What is kept of a view."
     path = spectra_path(view, profile)
     record = json.loads(path.read_text()) if path.exists() else None
-    stale = record is None or record['code'] != spectra_code()
+    stale = record is None or record['code'] != spectra_code(view, profile, record['data'])
     return measure_spectra(view, profile) if make and stale else record
 
 # %% ../../nbs/90_evidence/spectra.ipynb #4ca463f9
@@ -88,8 +92,9 @@ class OfPairs(From):
     def nothing(self, profile): return 'no pairs were measured'
 
     def total(self, cell, profile):
-        record, v = kept_spectra(parse_view(cell.key.test), profile), spectrum_values(cell, profile)
-        state = 'ok' if record['code'] == spectra_code() else 'stale'
+        view, v = parse_view(cell.key.test), spectrum_values(cell, profile)
+        record = kept_spectra(view, profile)
+        state = 'ok' if record['code'] == spectra_code(view, profile, record['data']) else 'stale'
         return dict(value=v.mean(), data=record['data'], n=len(v), status=state, note=f"{record['pairs']} pairs, no net")
 
 sources.register(OfPairs(), 'pair');

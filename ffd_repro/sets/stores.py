@@ -285,7 +285,7 @@ def _drawn(asked:FaceRequest, workers:int)->Path:
     folder, corpus = drawn_folder(asked), asked.view.corpus
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f'{folder}.lock'):
-        if not (folder/'meta.json').exists(): DRAWN[corpus](folder, asked.profile.name, asked.side, asked.stored['after'], workers)
+        if not (folder/'meta.json').exists(): DRAWN[corpus](folder, asked.profile.size, asked.side, asked.stored['after'], workers)
         pixels_of(folder)
         _note_left_out(folder, {})
     return folder
