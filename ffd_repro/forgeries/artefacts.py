@@ -14,7 +14,7 @@ import numpy as np
 from ..base.errors import BadSetting
 from ..base.registry import Registry
 from ..base.seeds import rng
-from .blending import bands, blend, equalised
+from .blending import bands, blend, cast_of, equalised
 from .compression import through_jpeg
 from .upsampling import doubled, kernel
 
@@ -82,9 +82,7 @@ artefact_kinds.register(ArtefactKind('texture', texture, (.3, .6, 1.)));
 # %% ../../nbs/30_forgeries/artefacts.ipynb #8b6891e7
 def colour(face, mask, share, clip, now):
     "The face under a cast."
-    cast = clip.normal(size=3)
-    cast -= cast.mean()
-    return face*(1 + share*cast/np.linalg.norm(cast)).astype(np.float32)
+    return face*(1 + share*cast_of(clip)).astype(np.float32)
 artefact_kinds.register(ArtefactKind('colour', colour, (.02, .04, .08), matched=False));
 
 # %% ../../nbs/30_forgeries/artefacts.ipynb #e7d859f3

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SMOOTH', 'BANDS', 'FIRST', 'LEVELS', 'MOST', 'blend', 'statistics', 'match_colour', 'relight', 'wobble', 'moved',
-           'bands', 'strengths', 'gains', 'equalised', 'Paste', 'streaks', 'tinted', 'paste']
+           'bands', 'strengths', 'gains', 'equalised', 'Paste', 'streaks', 'cast_of', 'tinted', 'paste']
 
 # %% ../../nbs/30_forgeries/blending.ipynb #c904d5e8
 from dataclasses import dataclass
@@ -133,7 +133,7 @@ class Paste:
     "How a donor's face is put into a frame."
     feather:float=.12 # width of the soft edge, as a share of the face's width
     colour:float=1.   # share of the colours matched
-    cast:float=0.     # strength of a colour cast that is left, as a share; constant over a video
+    cast:float=0.     # size of a colour cast that is left, as a share; constant over a video
     light:float=0.    # strength of a light from another side; constant over a video
     jitter:float=.0004 # of the placing, as a share of the frame's side, anew in each frame
     flicker:float=.0005 # of the brightness, as a share, anew in each frame
@@ -148,6 +148,11 @@ def streaks(shape:tuple, *keys # height and width; of the video
     noise = cv2.GaussianBlur(rng('grain', *keys).standard_normal(shape, dtype=np.float32), (0, 0), 2.5, sigmaY=.6)
     return noise/noise.std()
 
+def cast_of(draw:np.random.Generator)->np.ndarray: # [3], of length 1
+    "A cast of a colour by lot, without a change of brightness."
+    cast = draw.normal(size=3)
+    return (cast - cast.mean())/np.linalg.norm(cast - cast.mean())
+
 def tinted(image:np.ndarray, # [H,W,3] float32
            how:Paste,
            keys:tuple, # of the video
@@ -155,7 +160,7 @@ def tinted(image:np.ndarray, # [H,W,3] float32
           )->np.ndarray: # [H,W,3] float32
     "`image` under the cast, the light, the flicker and the grain of a paste."
     video, now = rng('paste', *keys), rng('flicker', *keys, frame)
-    cast, angle = 1 + how.cast*video.normal(size=3), video.uniform(0, 2*np.pi)
+    cast, angle = 1 + how.cast*cast_of(video), video.uniform(0, 2*np.pi)
     grain = how.grain*streaks(image.shape[:2], *keys)[..., None] if how.grain else 0
     return relight(image*(cast*(1 + how.flicker*now.normal())).astype(np.float32), how.light, angle) + grain
 
