@@ -63,7 +63,7 @@ def clip_cuts(film:Film, how:Artefact|None, person:int, side:int=64)->np.ndarray
     "Where the cut of each frame of a clip begins."
     keys, n = keys_of_clip(how, person), len(film.shown)
     steps = tremor(how.kind, how.level, n, *keys) if how else np.zeros((n, 2), int)
-    return (film.start + rng('cut', *keys).integers(-3, 4, 2) + steps).clip(0, film.shown.shape[1] - side)
+    return (film.start + rng('cut', *keys[:2]).integers(-3, 4, 2) + steps).clip(0, film.shown.shape[1] - side)
 
 def one_clip(film:Film, how:Artefact|None, person:int, side:int=64, quality:int=95)->np.ndarray: # uint8 [frames,S,S,3]
     "The frames of a person, with an artefact or without."

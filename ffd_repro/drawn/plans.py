@@ -67,12 +67,12 @@ class StandIn:
 # %% ../../nbs/35_drawn/plans.ipynb #9563ac93
 TIMIT_WINDOW = .38 # of the frame's width, at the head sizes of this style (measured below)
 _TIMIT = {name: Manipulation('deepfake', 'pose', Bottleneck(pixels/4/512/TIMIT_WINDOW, error, skip=.5),
-                             Paste(feather, cast=.05, jitter=.0008))
+                             Paste(feather, cast=6, jitter=.0008))
           for name, pixels, error, feather in (('lower_quality', 64, .2, .1), ('higher_quality', 128, .15, .16))}
 _WILD = dict(
-    small=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.5), Paste(feather=.15, colour=.9, cast=.05)),
-    fine=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.5), Paste(feather=.2, cast=.05)),
-    warp=Manipulation('faceswap', 'own', put=Paste(feather=.08, colour=.5, cast=.1, light=.16)))
+    small=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.5), Paste(feather=.15, colour=.9, cast=6)),
+    fine=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.5), Paste(feather=.2, cast=6)),
+    warp=Manipulation('faceswap', 'own', put=Paste(feather=.08, colour=.5, cast=12, light=.16)))
 
 # %% ../../nbs/35_drawn/plans.ipynb #d6a617e0
 _HFF = {name: Manipulation('synthesise', CHANGES[name], how, Paste(colour=.8)) for name, how in GENERATORS.items()}
@@ -81,17 +81,17 @@ _MAIN = [
         qualities=dict(c23=23, c40=40),
         sizes=dict(smoke=Size(14, 120, 8), small=Size(1000, 192, 12, held=(.1, .3)), paper=Size(1000, 384, 60)),
         methods=dict(
-            Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.14, .16, skip=.55), Paste(feather=.1, cast=.12, light=.12)),
+            Deepfakes=Manipulation('deepfake', 'pose', Bottleneck(.14, .16, skip=.55), Paste(feather=.1, cast=15, light=.1)),
             Face2Face=Manipulation('face2face', 'expression', Bottleneck(.55, .06, 1, skip=.4),
-                                   Paste(feather=.04, cast=.085, light=.22, grain=7)),
-            FaceSwap=Manipulation('faceswap', 'own', put=Paste(feather=.04, colour=.3, cast=.13, light=.24)),
-            NeuralTextures=Manipulation('neural_textures', 'expression', Bottleneck(.10, .4, skip=.55), Paste(feather=.08, cast=.14)))),
+                                   Paste(feather=.04, cast=11, light=.18, grain=7)),
+            FaceSwap=Manipulation('faceswap', 'own', put=Paste(feather=.04, colour=.3, cast=17, light=.2)),
+            NeuralTextures=Manipulation('neural_textures', 'expression', Bottleneck(.10, .4, skip=.55), Paste(feather=.08, cast=18)))),
     StandIn('DFDC', 'DFDC', STYLES['DFDC'], plan_dfdc, lists=dfdc_metadata,
         qualities={'': 28}, fps=30, shapes=((1., .8), (.8, 1.)), post=('none', 'dim', 'soft', 'small', 'jpeg'),
         sizes=dict(smoke=Size(8, 96, 8, fakes=4), small=Size(1000, 240, 8, fakes=2), paper=Size(1000, 480, 60, fakes=4)),
         methods=dict(
-            DF=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.5), Paste(feather=.15, colour=.9, cast=.065)),
-            NN=Manipulation('faceswap', 'own', put=Paste(feather=.07, colour=.5, cast=.1, light=.16)),
+            DF=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.5), Paste(feather=.15, colour=.9, cast=8)),
+            NN=Manipulation('faceswap', 'own', put=Paste(feather=.07, colour=.5, cast=12, light=.16)),
             FSGAN=Manipulation('face2face', 'expression', Bottleneck(.20, .2, 1, skip=.5), Paste(feather=.1, light=.08)),
             StyleGAN=Manipulation('deepfake', 'pose', Bottleneck(.20, .20, nearest=True, skip=.5), Paste(feather=.1, grain=4)))),
     StandIn('Celeb-DF', 'Celeb-DF-v2', STYLES['Celeb-DF'], plan_celeb, lists=celeb_list,
@@ -100,7 +100,7 @@ _MAIN = [
                    paper=Size(60, 384, 60, takes=10, fakes=9, extra=100)),
         methods=dict(
             swap=Manipulation('deepfake', 'pose', Bottleneck(.14, .08, skip=.6),
-                              Paste(feather=.12, cast=.05, jitter=.0006, flicker=.001)))),
+                              Paste(feather=.12, cast=6, jitter=.0006, flicker=.001)))),
     StandIn('HFF', 'HFF', STYLES['HFF'], plan_hff, lists=hff_lists,
         qualities={'': None}, post=('none', 'soft', 'small', 'jpeg'), retouch=(-.15, .5),
         sizes=dict(smoke=Size(50, 96), small=Size(1000, 128), paper=Size(10000, 256, takes=2)),
@@ -114,26 +114,26 @@ _OTHERS = [
                    paper=Size(28, 512, 60, takes=13, fakes=6)),
         methods=dict(
             DeepFakeDetection=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.5),
-                                           Paste(feather=.17, cast=.09, light=.1, jitter=.0006, flicker=.001)))),
+                                           Paste(feather=.17, cast=12, light=.1, jitter=.0006, flicker=.001)))),
     StandIn('Celeb-DF-v1', 'Celeb-DF-v1', STYLES['Celeb-DF-v1'], plan_celeb, lists=celeb_list,
         qualities={'': 22}, fps=30, shapes=((.8, 1.),), post=('none', 'small', 'soft', 'upload'),
         sizes=dict(smoke=Size(9, 96, 4, fakes=2, extra=3), small=Size(600, 192, 8, extra=60),
                    paper=Size(156, 384, 60, fakes=5, extra=250)),
         methods=dict(
             swap=Manipulation('deepfake', 'pose', Bottleneck(.11, .18, skip=.5),
-                              Paste(feather=.15, colour=.9, cast=.05, jitter=.001, flicker=.002)))),
+                              Paste(feather=.15, colour=.9, cast=6, jitter=.001, flicker=.002)))),
     StandIn('DFDC-P', 'dfdc_preview_set', STYLES['DFDC-P'], plan_preview, lists=preview_list,
         qualities={'': 26}, fps=30, shapes=((1., .5625), (.5625, 1.)), post=('none', 'none', 'dim', 'soft', 'jpeg'),
         sizes=dict(smoke=Size(9, 96, 4, fakes=2), small=Size(600, 256, 8), paper=Size(65, 480, 60, takes=17, fakes=4)),
         methods=dict(
-            method_A=Manipulation('deepfake', 'pose', Bottleneck(.12, .18, skip=.5), Paste(feather=.13, colour=.9, cast=.065)),
-            method_B=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.5), Paste(feather=.2, cast=.05)))),
+            method_A=Manipulation('deepfake', 'pose', Bottleneck(.12, .18, skip=.5), Paste(feather=.13, colour=.9, cast=8)),
+            method_B=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.5), Paste(feather=.2, cast=6)))),
     StandIn('UADFV', 'UADFV', STYLES['UADFV'], plan_uadfv,
         qualities={'': 24}, fps=30, shapes=((.6, 1.),), post=('small', 'soft', 'upload'), retouch=(-.15, .45),
         sizes=dict(smoke=Size(10, 96, 4), small=Size(200, 224, 8), paper=Size(49, 500, 60)),
         methods=dict(
             FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.5),
-                                 Paste(feather=.08, cast=.065, light=.08, jitter=.0006)))),
+                                 Paste(feather=.08, cast=8, light=.08, jitter=.0006)))),
     StandIn('DF-TIMIT', 'DF-TIMIT', STYLES['DF-TIMIT'], plan_timit,
         qualities={'': 3}, shapes=((.75, 1.),), post=('jpeg90', 'soft', 'small'),
         sizes=dict(smoke=Size(8, 96, 4), small=Size(200, 192, 8), paper=Size(32, 512, 60, takes=10)),

@@ -133,7 +133,7 @@ class Paste:
     "How a donor's face is put into a frame."
     feather:float=.12 # width of the soft edge, as a share of the face's width
     colour:float=1.   # share of the colours matched
-    cast:float=0.     # size of a colour cast that is left, as a share; constant over a video
+    cast:float=0.     # size of a colour cast that is left, in grey levels; constant over a video
     light:float=0.    # strength of a light from another side; constant over a video
     jitter:float=.0004 # of the placing, as a share of the frame's side, anew in each frame
     flicker:float=.0005 # of the brightness, as a share, anew in each frame
@@ -160,9 +160,9 @@ def tinted(image:np.ndarray, # [H,W,3] float32
           )->np.ndarray: # [H,W,3] float32
     "`image` under the cast, the light, the flicker and the grain of a paste."
     video, now = rng('paste', *keys), rng('flicker', *keys, frame)
-    cast, angle = 1 + how.cast*cast_of(video), video.uniform(0, 2*np.pi)
+    cast, angle = np.float32(how.cast*cast_of(video)), video.uniform(0, 2*np.pi)
     grain = how.grain*streaks(image.shape[:2], *keys)[..., None] if how.grain else 0
-    return relight(image*(cast*(1 + how.flicker*now.normal())).astype(np.float32), how.light, angle) + grain
+    return relight(image*np.float32(1 + how.flicker*now.normal()), how.light, angle) + cast + grain
 
 # %% ../../nbs/30_forgeries/blending.ipynb #d9f0eeb2
 def paste(frame:np.ndarray, # [H,W,3] uint8, the real one, before the camera
