@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['LENGTHS', 'COUNTS', 'SHARES', 'USUAL', 'FRAMES_A_SECOND', 'assumed_videos', 'videos_asked', 'Store', 'store_of',
-           'faces_in', 'saved_bytes', 'step_bytes', 'steps_of', 'operations', 'measured_rate', 'forecast_row',
-           'forecast', 'missing_corpora', 'told_forecast']
+           'faces_in', 'saved_bytes', 'step_bytes', 'steps_of', 'operations', 'measured_rate', 'kept_seconds',
+           'hours_of', 'worth', 'forecast_row', 'forecast', 'missing_corpora', 'told_forecast']
 
 # %% ../../nbs/95_pages/forecast.ipynb #fc2819e8
+import json
 import time
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,9 +16,11 @@ import numpy as np
 import pandas as pd
 import torch
 from ..base.errors import BadSetting
+from ..base.paths import results
 from ..base.registry import detectors
+from ..claims.relations import relations_of
 from ..corpora.reading import corpora
-from ..evidence.planning import plan
+from ..evidence.planning import in_order, plan
 from ..evidence.sources import cost
 from ..faces.protocols import sampling_under
 from ..measures.complexity import input_shape, without_values
@@ -131,6 +134,25 @@ def measured_rate(side:int=256, turns:int=2)->float: # operations a second
         took.append(time.perf_counter() - started)
     return 6*cost('xception', 'full', side).macs*batch/min(took[1:])
 
+# %% ../../nbs/95_pages/forecast.ipynb #c83e7876
+@lru_cache(maxsize=None)
+def kept_seconds(method:str, profile:str)->float: # not a number where nothing is kept
+    "What the runs of a detector took: processor seconds, the median."
+    kept = [json.loads(p.read_text()) for p in sorted((results(profile)/'runs').glob(f'{method}_*.json'))]
+    took = [r['cpu_s'] for r in kept if r['status'] == 'ok' and r['asked']['method'] == method and r.get('cpu_s')]
+    return float(np.median(took)) if took else float('nan')
+
+def hours_of(spec:RunSpec, rate:float)->float:
+    "Hours of one run: as others of its detector took, or computed."
+    kept = kept_seconds(spec.method, spec.profile.name)
+    return kept/3600 if kept == kept else operations(spec)/rate/3600
+
+def worth(keys, profile:str, rate:float)->pd.DataFrame: # columns of `in_order`
+    "In what order some targets complete most claims for an hour."
+    hours = {key: {s.id: hours_of(s, rate) for s in plan([key], profile)} for key in keys}
+    return in_order(hours, {key: len(relations_of(key)) for key in keys})
+
+
 # %% ../../nbs/95_pages/forecast.ipynb #5855a2d3
 def forecast_row(specs:list, rate:float)->dict:
     "What some runs need, with their stores."
@@ -163,5 +185,8 @@ def told_forecast(keys, profile:str, tflops:float=0.)->str: # tflops: 10^12 oper
             f'\nHours of training are computed: multiply-accumulates, at {rate/1e12:.3g} TFLOP/s ({how}), one run after the other.',
             f'Hours of cutting: {FRAMES_A_SECOND} frames of video a second, as one process cut real clips of 512 pixels elsewhere.',
             'Memory is that of a training step, counted on nets without values; disk is that of the faces, which are kept.']
+    if (order := worth(keys, profile, rate)).shape[0] > 1:
+        said += ['\nWhat completes most claims for an hour, first (hours as runs of that detector took here, where some are kept):',
+                 order.round(2).to_string(index=False)]
     if gone: said.append(f'Not here, so counted as published: {", ".join(gone)}. FFD_DATA names the folder that holds them.')
     return '\n'.join(said)
