@@ -202,5 +202,5 @@ def count_table(name:str # a registered detector
     for metric, found in computed_counts(d).items():
         printed = d.printed.get(metric, (float('nan'),))[0]
         rows.append(dict(metric=METRICS[metric].display, computed=f'{found:,}', printed=show_value(metric, printed),
-                         difference=f'{found/printed - 1:+.3%}'))
+                         difference=f'{found/printed - 1:+.3%}' if printed == printed else 'not printed'))
     return pd.DataFrame(rows).set_index('metric')
