@@ -1,9 +1,9 @@
-"""Which learning rate a detector is trained with: three, told apart on validation people. `python benchmarks/rates.py ldfnet xception`"""
+"""Which learning rate a detector is trained with, told apart on validation people. `python benchmarks/rates.py ldfnet xception`"""
 import csv
 import sys
 import torch
 from filelock import FileLock
-from ffd_repro.base.paths import results
+from ffd_repro.base.paths import cache, results
 from ffd_repro.base.registry import detectors, load
 from ffd_repro.runs.runs import fit
 from ffd_repro.runs.specs import make_spec
@@ -19,23 +19,39 @@ def measured(method, lr):
     last = fit(spec, progress=False)[1].epochs[-1]
     return dict(detector=method, setting=setting, lr=lr, epochs=EPOCHS, seed=SEED) | {k: round(last[k], 4) for k in COLUMNS[5:]}
 
+def round_to_one(lr): return float(f'{lr:.1g}')
+
 def kept(path, row):
     "Add a row to the table of all."
-    with FileLock(f'{path}.lock'):
+    with FileLock(cache()/'rates.lock'):
         new = not path.exists()
         with path.open('a', newline='') as out:
             write = csv.DictWriter(out, COLUMNS)
             if new: write.writeheader()
             write.writerow(row)
 
+def known(path, method):
+    "The rates of a detector that are told apart already, and how far each came."
+    if not path.exists(): return {}
+    with path.open(newline='') as f: return {float(r['lr']): float(r['val_auc']) for r in csv.DictReader(f) if r['detector'] == method}
+
+def wanted(usual, done):
+    "The next rate to try: one of three, then one beyond the best while that lies at an end; None when it is told."
+    left = [r for k in (1/3, 1, 3) if (r := round_to_one(usual*k)) not in done]
+    if left: return left[0]
+    best = max(done, key=done.get)
+    beyond = round_to_one(best*3) if best == max(done) else round_to_one(best/3) if best == min(done) else best
+    return None if beyond in done else beyond
+
 def main(*methods):
     torch.set_num_threads(1)
     load('systems', 'baselines')
+    path = results('small')/'rates.csv'
     for method in methods:
         usual = detectors[method].recipe('small', detectors[method].settings[0]).lr
-        for lr in (usual/3, usual, 3*usual):
-            row = measured(method, float(f'{lr:.1g}'))
-            kept(results('small')/'rates.csv', row)
+        while (lr := wanted(usual, known(path, method))) is not None:
+            row = measured(method, lr)
+            kept(path, row)
             print(row, flush=True)
 
 if __name__ == '__main__': main(*sys.argv[1:])
