@@ -35,11 +35,15 @@ def known(path, method):
     if not path.exists(): return {}
     with path.open(newline='') as f: return {float(r['lr']): float(r['val_auc']) for r in csv.DictReader(f) if r['detector'] == method}
 
+def chosen(done): # rate -> AUC
+    "The least rate that comes within .01 of the best."
+    return min(lr for lr, auc in done.items() if auc > max(done.values()) - .01)
+
 def wanted(usual, done):
     "The next rate to try: one of three, then one beyond the best while that lies at an end; None when it is told."
     left = [r for k in (1/3, 1, 3) if (r := round_to_one(usual*k)) not in done]
     if left: return left[0]
-    best = max(done, key=done.get)
+    best = chosen(done)
     beyond = round_to_one(best*3) if best == max(done) else round_to_one(best/3) if best == min(done) else best
     return None if beyond in done else beyond
 
