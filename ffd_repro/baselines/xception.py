@@ -29,7 +29,7 @@ class Xception(Net):
 RECIPES = dict(
     # LDFnet IV-B2; for the baselines not stated: chosen because no other is given
     paper=Recipe(epochs=20, batch=64, lr=1e-3, schedule='halve'),
-    small=Recipe(**RULE, lr=5e-4, channels_last=True),
+    small=Recipe(**RULE, lr=2e-3, channels_last=True),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 
 # %% ../../nbs/70_baselines/xception.ipynb #21397d3e

@@ -66,7 +66,7 @@ class StandIn:
 
 # %% ../../nbs/35_drawn/plans.ipynb #9563ac93
 TIMIT_WINDOW = .38 # of the frame's width, at the head sizes of this style (measured below)
-_TIMIT = {name: Manipulation('deepfake', 'pose', Bottleneck(pixels/4/512/TIMIT_WINDOW, error, skip=.5),
+_TIMIT = {name: Manipulation('deepfake', 'pose', Bottleneck(pixels/4/512/TIMIT_WINDOW, error, skip=.65),
                              Paste(feather, cast=6, jitter=.0008))
           for name, pixels, error, feather in (('lower_quality', 64, .2, .1), ('higher_quality', 128, .15, .16))}
 _WILD = dict(
@@ -113,14 +113,14 @@ _OTHERS = [
         sizes=dict(smoke=Size(6, 96, 4, takes=2, fakes=2), small=Size(200, 256, 8),
                    paper=Size(28, 512, 60, takes=13, fakes=6)),
         methods=dict(
-            DeepFakeDetection=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.5),
+            DeepFakeDetection=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.62),
                                            Paste(feather=.17, cast=12, light=.1, jitter=.0006, flicker=.001)))),
     StandIn('Celeb-DF-v1', 'Celeb-DF-v1', STYLES['Celeb-DF-v1'], plan_celeb, lists=celeb_list,
         qualities={'': 22}, fps=30, shapes=((.8, 1.),), post=('none', 'small', 'soft', 'upload'),
         sizes=dict(smoke=Size(9, 96, 4, fakes=2, extra=3), small=Size(600, 192, 8, extra=60),
                    paper=Size(156, 384, 60, fakes=5, extra=250)),
         methods=dict(
-            swap=Manipulation('deepfake', 'pose', Bottleneck(.11, .18, skip=.5),
+            swap=Manipulation('deepfake', 'pose', Bottleneck(.11, .18, skip=.62),
                               Paste(feather=.15, colour=.9, cast=6, jitter=.001, flicker=.002)))),
     StandIn('DFDC-P', 'dfdc_preview_set', STYLES['DFDC-P'], plan_preview, lists=preview_list,
         qualities={'': 26}, fps=30, shapes=((1., .5625), (.5625, 1.)), post=('none', 'none', 'dim', 'soft', 'jpeg'),
@@ -132,10 +132,10 @@ _OTHERS = [
         qualities={'': 24}, fps=30, shapes=((.6, 1.),), post=('small', 'soft', 'upload'), retouch=(-.15, .45),
         sizes=dict(smoke=Size(10, 96, 4), small=Size(200, 224, 8), paper=Size(49, 500, 60)),
         methods=dict(
-            FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.5),
+            FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.62),
                                  Paste(feather=.08, cast=8, light=.08, jitter=.0006)))),
     StandIn('DF-TIMIT', 'DF-TIMIT', STYLES['DF-TIMIT'], plan_timit,
-        qualities={'': 3}, shapes=((.75, 1.),), post=('jpeg90', 'soft', 'small'),
+        qualities={'': 1}, shapes=((.75, 1.),), post=('small', 'soft'),
         sizes=dict(smoke=Size(8, 96, 4), small=Size(200, 192, 8), paper=Size(32, 512, 60, takes=10)),
         methods=_TIMIT),
     StandIn('WildDeepfake', 'deepfake_in_the_wild', STYLES['WildDeepfake'], plan_wild,

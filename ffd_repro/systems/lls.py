@@ -184,7 +184,7 @@ RECIPES = dict(
                  schedule='constant', # none is stated
                  pretrained=True, # Sec. IV-A
                  loss='own'),    # Eq. 8
-    small=Recipe(**RULE, lr=5e-4, channels_last=True, loss='own'),
+    small=Recipe(**RULE, lr=2e-3, channels_last=True, loss='own'),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant', loss='own')) # only proves that it runs
 
 DISPLAYS = dict(full='LLSM + FLM', base='Xception baseline', llsm='baseline + LLSM', flm='baseline + FLM',
