@@ -70,8 +70,7 @@ def scan_corpus(name, root, # a name of `corpora`; its folder
     manifest, notes, error = _read(name, root)
     manifest.attrs = {}
     paths = list(dict.fromkeys([*manifest.path, *manifest['mask'][manifest['mask'] != '']]))
-    crf = bool(set(QUALITY_CRF) & set(manifest.quality))
-    return CorpusScan(name, Path(root), manifest, notes, inspect_files(root, paths, crf, deep, workers), error)
+    return CorpusScan(name, Path(root), manifest, notes, inspect_files(root, paths, True, deep, workers), error)
 
 # %% ../../nbs/10_corpora/scan.ipynb #3f3a91fe
 def _keys(m, facts, official)->list: # (quality, method)
