@@ -37,6 +37,7 @@ def _image_facts(image)->dict: # of an open PIL image
     "Format, pixels, mean of the JPEG's first table, and which words come with an image."
     tables = getattr(image, 'quantization', None)
     words = [w for w in ('exif', 'icc_profile', 'xmp', 'comment', 'Software', 'parameters') if image.info.get(w)]
+    words += ['turned']*(image.getexif().get(274, 1) != 1)
     return dict(format=(image.format or '').lower(), codec=image.mode, table=sum(tables[0])/64 if tables else None, words='+'.join(words))
 
 def _video_facts(path)->dict:
@@ -58,7 +59,8 @@ def _file_head(path, crf):
         if lost := lost_bytes(f): raise BadFile(f'The download broke off: at least {lost} bytes are missing.', where=path)
     if path.suffix.lower() in IMAGES:
         with need('PIL.Image').open(path) as image:
-            return dict(size=size, frames=1, width=image.width, height=image.height, **_image_facts(image))
+            width, height = (image.size[::-1] if image.getexif().get(274, 1) in (5, 6, 7, 8) else image.size) # as it is looked at
+            return dict(size=size, frames=1, width=width, height=height, **_image_facts(image))
     info = video_info(path)
     if not info.frames: raise BadFile('There is no frame in it.', where=path)
     return dict(size=size, crf=stated_crf(path) if crf else None, **info._asdict(), **_video_facts(path))

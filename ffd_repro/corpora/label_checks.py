@@ -42,7 +42,7 @@ def check_classes(seen):
 # %% ../../nbs/10_corpora/label_checks.ipynb #40ebcc67
 def _label_lines(file):
     "The lines `<0 or 1> <path>` or `<path> <0 or 1>` of a list as (label, path)."
-    lines = [re.fullmatch(r'(?:([01])\s+(.+)|(.+)\s+([01]))', l.strip()) for l in file.read_text(errors='replace').splitlines()
+    lines = [re.fullmatch(r'(?:([01])\s+(.+)|(.+)\s+([01]))', l.strip()) for l in file.read_text('utf-8-sig', 'replace').splitlines()
              if l.strip()]
     return [(int(m[1] or m[4]), path_key((m[2] or m[3]))) for m in lines if m]
 

@@ -12,7 +12,7 @@ import pandas as pd
 from ..base.errors import MissingData, UnknownName
 from ..base.paths import cache, data_root
 from ..base.views import parse_view
-from .foreign import bench_files, others
+from .foreign import bench_files, others, parts_at
 from .reading import Corpus, corpora, has, read_corpus
 
 # %% ../../nbs/10_corpora/locations.ipynb #480d0a17
@@ -32,7 +32,7 @@ def _real_root(corpus:Corpus, data:Path)->Path|None:
     own, below = [n.lower() for n in corpus.folders], [d for d in sorted(data.iterdir()) if d.is_dir()]
     named = sorted((d for d in below if d.name.lower() in own), key=lambda d: own.index(d.name.lower()))
     nameless = [d for d in below if d.name.lower() not in others(corpus) | set(own)]
-    proven = [d for d in [*named, data, *nameless] if has(d, corpus) or bench_files(corpus, d)]
+    proven = [d for d in [*named, data, *nameless] if has(d, corpus) or bench_files(corpus, d) or parts_at(corpus, d)]
     return next(iter(proven), None) or next((d for d in named if d.name.lower() not in others(corpus)), None)
 
 # %% ../../nbs/10_corpora/locations.ipynb #7cde7fd1

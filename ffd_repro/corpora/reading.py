@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['corpora', 'forms', 'COLUMNS', 'Part', 'no_lists', 'Corpus', 'Trouble', 'Notes', 'entries', 'step_pattern',
-           'find_folders', 'row_of', 'path_key', 'has', 'find_rows', 'read_corpus']
+           'find_folders', 'row_of', 'rows_of_part', 'path_key', 'has', 'find_rows', 'read_corpus']
 
 # %% ../../nbs/10_corpora/reading.ipynb #f79e1f90
 import os
@@ -121,7 +121,7 @@ def row_of(corpus:str, label, method, video, path, target, source='', quality=''
                 source=source or (target if method == 'real' else ''),
                 pair=pair, split=split, path=path, mask=mask)
 
-def _rows(corpus:Corpus, part:Part, root:Path, quality:str, notes:Notes):
+def rows_of_part(corpus:Corpus, part:Part, root:Path, quality:str, notes:Notes):
     "Yield a row for every video of a part."
     name, q = re.compile(part.name), quality if '<q>' in part.folder else ''
     last = [s for s in part.folder.split('/') if s != '<q>'][-1]
@@ -194,7 +194,7 @@ def _official(corpus:Corpus, root:Path, quality:str, notes:Notes)->tuple: # rows
         if not isinstance(part, Part): rows += part(root, notes); continue
         for q in (quality,) if quality else corpus.qualities if '<q>' in part.folder else ('',):
             have = {r['video'] for r in rows} if part.frames else ()
-            rows += [r for r in _rows(corpus, part, root, q, notes) if r['video'] not in have]
+            rows += [r for r in rows_of_part(corpus, part, root, q, notes) if r['video'] not in have]
     return rows, corpus.lists
 
 # %% ../../nbs/10_corpora/reading.ipynb #bfb27eea

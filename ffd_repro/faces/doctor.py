@@ -19,7 +19,7 @@ from ..base.errors import BadFile, FFDError, MissingData
 from ..base.paths import atomic, cache
 from ..base.registry import load
 from ..corpora.file_checks import FILE_CHECKS
-from ..corpora.foreign import bench_files
+from ..corpora.foreign import bench_files, parts_at
 from ..corpora.label_checks import LABEL_CHECKS
 from ..corpora.reading import corpora, has, read_corpus
 from ..corpora.scan import SEVERITIES, Finding, inventory, run_checks, scan_corpus
@@ -37,6 +37,7 @@ def corpora_at(folder # any folder or file
     for n, c in corpora.items():
         if bench_files(c, folder): by_signs[n] = [n]
         elif c.signs and has(folder, c): by_signs.setdefault(c.signs, []).append(n)
+        elif parts := parts_at(c, folder): by_signs.setdefault(tuple(p.folder for p in parts), []).append(n)
     signed = [next((n for n in group if n in named), group[0]) for group in by_signs.values()]
     listed = any((folder/f'manifest.{e}').is_file() for e in ('csv', 'parquet'))
     return signed or [n for n in named if not corpora[n].signs] or ['manifest']*listed

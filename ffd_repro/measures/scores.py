@@ -27,7 +27,7 @@ def checked(labels, # 0 real, 1 fake
     if not np.isin(labels, (0, 1)).all(): raise BadSetting(f'Labels are 0 (real) and 1 (fake); found {sorted(set(labels.tolist()))[:5]}.')
     if not np.isfinite(scores).all():
         raise BadSetting(f'{(~np.isfinite(scores)).sum()} of {len(scores)} scores are no numbers.',
-            fix='train the detector again: its outputs have diverged')
+            fix='train the detector again where its outputs have diverged; where scores are missing, ffd_score says what they may count as')
     if len(scores) and (scores.min() < 0 or scores.max() > 1):
         raise BadSetting('Scores are P(fake), between 0 and 1; these look like logits.', fix='pass them through a softmax')
     return labels.astype(int), scores
@@ -105,6 +105,9 @@ def check_predictions(predictions:pd.DataFrame # with `PREDICTIONS`
     "The same table, if it is sound; raises `BadSetting`."
     absent = [c for c in PREDICTIONS if c not in predictions]
     if absent: raise BadSetting(f'The predictions lack the columns {absent}.', fix=f'give {PREDICTIONS}')
+    for column in ('test', 'video', 'frame'): # a group without a name would silently be none
+        if nameless := int(predictions[column].isna().sum()):
+            raise BadSetting(f'{nameless} of {len(predictions)} predictions name no {column}.', fix='fill that column in every row')
     checked(predictions.label, predictions.score)
     twice = predictions[predictions.duplicated(['test', 'video', 'frame'])]
     if len(twice):
