@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from ffd_repro.base.errors import MissingData, UnknownName
 from ffd_repro.base.seeds import rng
 from ffd_repro.base.warm import PYTHON
@@ -245,3 +246,59 @@ def test_real_clips_as_a_corpus(tmp_path):
     assert {k for k in found if k[0] == 'wrong'} == {('wrong', 'compression')}
     assert all('CRF) 15 instead of 23' in f['what'] for k, f in found.items() if k[1] == 'compression')
     lines_fit(report_text(examine(root)))
+
+def still(path, label, suffix, size, seed, **how):
+    "A picture of noise beside its own kind."
+    path = path/('fake' if label else 'real')/f'{seed:02}{suffix}'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed + 1000*label).integers(0, 255, (size[1], size[0], 3), np.uint8)).save(path, **how)
+
+def test_formats_and_sizes_that_tell_the_label_are_named_and_end_with_one(tmp_path):
+    for n in range(10):
+        still(tmp_path/'told', 0, '.jpg', (110, 80), n, quality=80 + n)
+        still(tmp_path/'told', 1, '.png', (104, 76), n)
+        for label in (0, 1): still(tmp_path/'alike', label, '.jpg', (110, 80), n, quality=80 + n)
+    told, alike = findings(tmp_path/'told'), findings(tmp_path/'alike')
+    what = told['wrong', 'facts']['what']
+    assert all(f'{fact} 1.00' in what for fact in ('format', 'width', 'height')) and examine(tmp_path/'told')['exit'] == 1
+    assert not [k for k in alike if k[1] == 'facts'] and examine(tmp_path/'alike')['exit'] == 0
+    lines_fit(report_text(examine(tmp_path/'told')))
+
+def test_a_mask_that_is_not_turned_with_its_picture_is_wrong(tmp_path):
+    camera = Image.Exif()
+    camera[274] = 6
+    for n in range(2):
+        for label in (0, 1): still(tmp_path, label, '.jpg', (110, 80), n, exif=camera)
+    Image.fromarray(np.zeros((80, 110), np.uint8)).save(tmp_path/'mask.png')
+    (tmp_path/'manifest.csv').write_text('path,label,mask\nreal/00.jpg,0,\nreal/01.jpg,0,\nfake/00.jpg,1,mask.png\nfake/01.jpg,1,mask.png\n')
+    assert findings(tmp_path, corpus='manifest')['wrong', 'turned']['count'] == 2
+
+def test_a_clip_that_was_cut_without_being_encoded_is_named(tmp_path):
+    av = pytest.importorskip('av')
+    root = ff(tmp_path/'FaceForensics++')
+    clip(root/FF_REAL/'000.mp4', frames=60)
+    with av.open(str(root/FF_REAL/'000.mp4')) as whole, av.open(str(tmp_path/'cut.mp4'), 'w') as cut: # from the 21st frame
+        stream = cut.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.dts is None: continue
+            shift = int(20/25/packet.time_base)
+            packet.stream, packet.pts, packet.dts = stream, packet.pts - shift, packet.dts - shift
+            cut.mux(packet)
+    shutil.copy(tmp_path/'cut.mp4', root/FF_REAL/'000.mp4')
+    with av.open(str(root/FF_REAL/'000.mp4')) as box: kept, seconds = box.streams.video[0].frames, box.duration/1e6
+    assert kept == 60 and seconds < 2 # the frames are there, and are not shown
+    assert '000.mp4' in findings(root)['warn', 'shown']['names'][0]
+
+def test_a_list_with_a_byte_order_mark_says_the_same(tmp_path):
+    root = celeb(tmp_path/'Celeb-DF-v2')
+    (root/'STAND-IN.json').write_text('{}')
+    before = findings(root)
+    (root/'List_of_testing_videos.txt').write_bytes(b'\xef\xbb\xbf' + (root/'List_of_testing_videos.txt').read_bytes())
+    assert findings(root) == before
+
+def test_copies_in_another_order_are_recognised(tmp_path):
+    flat = tmp_path/'FaceForensics++_C23'
+    for name in ('original/071', 'original/054', 'Deepfakes/071_054', 'Deepfakes/054_071'): clip(flat/f'{name}.mp4')
+    report = examine(flat)
+    assert [r['name'] for r in report['corpora']] == ['FF++'] and report['corpora'][0]['videos'] == 4
+    assert {r['method']: r['train'] for r in report['corpora'][0]['table']}['DF'] == 2 # by the official lists, which the copy lacks

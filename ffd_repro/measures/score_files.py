@@ -333,7 +333,7 @@ def score_text(report:dict # from `score_file`
 # %% ../../nbs/50_measures/score_files.ipynb #7972916c
 @call_parse
 def ffd_score(predictions:Param('CSV or Parquet with a row for every video or frame: video, score, and frame, label, test, person', str,
-                                nargs='?', default='')='',
+                                opt=False, nargs='?', default='')='',
               truth:Param('a list with video and label of everything there is to predict (the column label is taken when empty)', str)='',
               missing:Param('what is not scored: exclude, as-real, as-chance or as-fake', str)='exclude',
               columns:Param('which column is what, where the names do not tell: score=prob,video=id', str)='',
