@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['IMAGES', 'VIDEOS', 'ORDERS', 'FF_PAIRS', 'walk', 'leaf_folders', 'side_of', 'split_of', 'table_rows', 'fake_label',
-           'unpack_images', 'Order', 'moved', 'parts_at', 'official_pairs', 'level_of', 'copy_form', 'bench_bases',
+           'unpack_images', 'Order', 'rearranged', 'parts_at', 'official_pairs', 'level_of', 'copy_form', 'bench_bases',
            'others', 'bench_files', 'bench_folder', 'bench_videos', 'bench_form']
 
 # %% ../../nbs/10_corpora/foreign.ipynb #6ec01836
@@ -196,7 +196,7 @@ ORDERS = dict(
     nested=Order('dfdc_train_part_*/dfdc_train_part_*', ((r'(dfdc_train_part_\*)', r'\1/\1'),
                                                          (r'(validation|test)', r'\1'))))
 
-def moved(folder:str, order:Order)->str: # '' where the order has no such folder
+def rearranged(folder:str, order:Order)->str: # '' where the order has no such folder
     "An official folder, where a copy keeps it."
     return next((m.expand(to) for pattern, to in order.rules if (m := re.fullmatch(pattern, folder))), '')
 
@@ -205,8 +205,8 @@ def parts_at(corpus:Corpus, root:Path)->list[Part]: # [] where the folder holds 
     for order in ORDERS.values():
         if not any(d.is_dir() for d in root.glob(order.sign)): continue
         steps = lambda p: [s for s in p.folder.split('/') if s != '<q>'][-1]
-        parts = [p._replace(folder=to, mask=moved(p.mask, order), tag=p.tag or steps(p)*('*' not in steps(p)))
-                 for p in corpus.parts if isinstance(p, Part) and (to := moved(p.folder, order))]
+        parts = [p._replace(folder=to, mask=rearranged(p.mask, order), tag=p.tag or steps(p)*('*' not in steps(p)))
+                 for p in corpus.parts if isinstance(p, Part) and (to := rearranged(p.folder, order))]
         there = [p for p in parts if find_folders(root, p.folder, corpus.levels)]
         if {p.label for p in there} >= {0, 1} or {p.label for p in there} == {None}: return there
     return []

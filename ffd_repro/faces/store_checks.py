@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['JUMP_IOU', 'REACH', 'HELD', 'MISSED', 'LOOKED', 'STORE_CHECKS', 'PROBES', 'jumps', 'check_boxes', 'StoreScan',
            'is_store', 'scan_store', 'check_skipped', 'check_frames', 'check_balance', 'check_tracks', 'check_array',
-           'share_inside', 'clip_share', 'forged_shares', 'check_forged']
+           'share_held', 'clip_share', 'forged_shares', 'check_forged']
 
 # %% ../../nbs/20_faces/store_checks.ipynb #32dab2a9
 import json
@@ -135,7 +135,7 @@ HELD = .5   # share of a clip's forged pixels that its crops must hold. not stat
 MISSED = .1 # share of clips that may miss it. not stated: chosen because more wrong labels cost more than papers differ by
 LOOKED = 3  # frames of a clip
 
-def share_inside(mask:np.ndarray, # grey [H,W]
+def share_held(mask:np.ndarray, # grey [H,W]
                  box, # a square in pixels of the mask
                 )->float: # NaN where nothing is forged
     "How much of what is forged lies in a crop."
@@ -153,7 +153,7 @@ def clip_share(root, path:str, mask:str, # of the corpus; of a fake and of its m
     boxes = {at[r.frame]: square(Box(r.x0, r.y0, r.x1, r.y1), 1 if r.detector.startswith('whole') else margin)
              for r in some.itertuples() if r.frame in at}
     pictures = {m: frame.rgb().max(2) for m, frame in lazy_frames(root/mask, boxes)} if boxes else {}
-    found = [share_inside(g, np.array(boxes[m])*np.tile([g.shape[1]/width, g.shape[0]/height], 2)) for m, g in pictures.items()]
+    found = [share_held(g, np.array(boxes[m])*np.tile([g.shape[1]/width, g.shape[0]/height], 2)) for m, g in pictures.items()]
     return float(np.nanmean(found)) if np.isfinite(found).any() else np.nan
 
 # %% ../../nbs/20_faces/store_checks.ipynb #bfed950d
