@@ -14,14 +14,19 @@ from ..base.registry import detectors, load
 PAPERS = dict(
     ldfnet=dict(short='LDFnet', venue='IEEE TCSVT 2023',
     title='LDFnet: Lightweight Dynamic Fusion Network for Face Forgery Detection by Integrating Local Artifacts and Global Texture '
-          'Information'),
-    lda=dict(short='LDA', venue='IEEE TNNLS 2023', title='Detection of Deepfake Videos Using Long-Distance Attention'),
+          'Information', authors='Zhiqing Guo, Liejun Wang, Wenzhong Yang, Gaobo Yang, Keqin Li', year=2023,
+    journal='IEEE Transactions on Circuits and Systems for Video Technology', doi='10.1109/TCSVT.2023.3289147'),
+    lda=dict(short='LDA', venue='IEEE TNNLS 2023', title='Detection of Deepfake Videos Using Long-Distance Attention',
+    authors='Wei Lu, Lingyi Liu, Bolin Zhang, Junwei Luo, Xianfeng Zhao, Yicong Zhou, Jiwu Huang', year=2023,
+    journal='IEEE Transactions on Neural Networks and Learning Systems', doi='10.1109/TNNLS.2022.3233063'),
     lls=dict(short='LLS', venue='conference paper, venue not in the text',
-    title='Learnable Local Similarity for Face Forgery Detection and Localization'),
+    title='Learnable Local Similarity for Face Forgery Detection and Localization', authors='Lingyun Leng, Jianwei Fei, Yunshu Dai'),
     bigarts=dict(short='BiG-Arts', venue='Pattern Recognition 2023',
-    title='Watching the BiG artifacts: Exposing DeepFake videos via Bi-granularity artifacts'),
+    title='Watching the BiG artifacts: Exposing DeepFake videos via Bi-granularity artifacts',
+    authors='Han Chen, Yuezun Li, Dongdong Lin, Bin Li, Junqiang Wu', year=2023, journal='Pattern Recognition'),
     mclcr=dict(short='MC-LCR', venue='journal article, venue not in the text',
-    title='MC-LCR: Multi-modal contrastive classification by locally correlated representations for effective face forgery detection'))
+    title='MC-LCR: Multi-modal contrastive classification by locally correlated representations for effective face forgery detection',
+    authors='Gaojian Wang, Qian Jiang, Xin Jin, Wei Li, Xiaohui Cui', arxiv='2110.03290')) # its number is in no text, but in public lists
 
 # %% ../../nbs/85_claims/names.ipynb #cc91c99d
 QUOTED = dict(
