@@ -135,7 +135,7 @@ _OTHERS = [
             FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.62),
                                  Paste(feather=.08, cast=8, light=.08, jitter=.0006)))),
     StandIn('DF-TIMIT', 'DF-TIMIT', STYLES['DF-TIMIT'], plan_timit,
-        qualities={'': 1}, shapes=((.75, 1.),), post=('small', 'soft'),
+        qualities={'': 1}, shapes=((.75, 1.),), post=('jpeg90', 'soft', 'small'),
         sizes=dict(smoke=Size(8, 96, 4), small=Size(200, 192, 8), paper=Size(32, 512, 60, takes=10)),
         methods=_TIMIT),
     StandIn('WildDeepfake', 'deepfake_in_the_wild', STYLES['WildDeepfake'], plan_wild,

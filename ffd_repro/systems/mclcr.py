@@ -197,7 +197,7 @@ RECIPES = dict(
                  balanced=True,          # Sec. 4.1: 8 real and 8 fake
                  pretrained=True,        # Sec. 4.1: ImageNet
                  loss='own'),            # Eq. 15
-    small=Recipe(**RULE, lr=1e-3, weight_decay=1e-4, channels_last=True, loss='own'),
+    small=Recipe(**RULE, lr=3e-4, weight_decay=1e-4, channels_last=True, loss='own'),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant', balanced=True, loss='own')) # only proves that it runs
 
 DISPLAYS = dict(full='MC-LCR', base='Xception baseline', no_ssrb='without SSRB', no_papda='without PAPDA', no_sc='without the SC loss',
