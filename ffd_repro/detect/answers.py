@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 from ..base.errors import BadFile, BadSetting, MissingData
 from ..corpora.frames import is_frame
-from .calibration import picture_numbers, unlike, verdict_of
+from .calibration import picture_numbers, rate_text, unlike, verdict_of
 from .pretrained import Pretrained, find_weights, from_pretrained, limits_of
 from .sightings import FRAMES_SEEN, BoxFit, media_in, sightings
 from ..faces.loading import normalise
@@ -36,8 +36,8 @@ class Seen:
         if not self.waiting: return
         faces = np.stack([s.face for s in self.waiting])
         for s, score, numbers in zip(self.waiting, self.pre.scores(faces), picture_numbers(faces).to_dict('records')):
-            self.rows.append(dict(frame=s.frame, time=None if s.time is None else round(s.time, 3), face=s.person, score=round(float(score), 6),
-                                  **dict(zip(('x0', 'y0', 'x1', 'y1'), (round(v, 1) for v in s.box)))))
+            when, box = None if s.time is None else round(s.time, 3), zip(('x0', 'y0', 'x1', 'y1'), (round(v, 1) for v in s.box))
+            self.rows.append(dict(frame=s.frame, time=when, face=s.person, score=round(float(score), 6), **dict(box)))
             n, total = self.sums.get(s.person, (0, pd.Series(0., list(numbers))))
             self.sums[s.person] = n + 1, total + pd.Series(numbers)
             if s.person not in self.best or score > self.best[s.person][0]: self.best[s.person] = float(score), self.rows[-1], s.face
@@ -85,14 +85,14 @@ def warnings_about(seen:Seen, faces:list)->list: # of `face_facts` of those who 
 def said_of(face:dict, facts:dict # of the face that decides; of the weights
            )->str: # a sentence
     "The answer in words."
-    words = dict(fake='above the threshold, as its forgeries are', real='below the low mark, as its originals are', unsure='unsure')
-    if face['verdict'] != face['by_score']: return f'unsure, because it is unlike what was learnt from (by its score alone: {words[face["by_score"]]})'
+    words = dict(fake='above the threshold, as its forgeries are', real='below the low mark, as its originals are',
+                 unsure='unsure, between the low mark and the threshold' if facts.get('calibration') else 'unsure, without a threshold')
+    if face['verdict'] != face['by_score']:
+        return f'unsure, because it is unlike what was learnt from (by its score alone: {words[face["by_score"]]})'
     marks = (facts.get('calibration') or {}).get(face['level'])
     if face['verdict'] == 'unsure' or not marks: return words[face['verdict']]
-    rate = marks['false_alarms' if face['verdict'] == 'fake' else 'misses']
-    whose = 'the originals' if face['verdict'] == 'fake' else 'the forgeries'
-    return (f'{words[face["verdict"]]}: so were {100*rate["rate"]:.0f} % [{100*rate["lo"]:.0f}, {100*rate["hi"]:.0f}] of {whose} of '
-            f'{rate["people"]} validation people')
+    which, whose = ('false_alarms', 'originals') if face['verdict'] == 'fake' else ('misses', 'forgeries')
+    return f'{words[face["verdict"]]}; so were, of validation people, the {whose} of {rate_text(marks[which])}'
 
 class Answer(NamedTuple):
     "What is said of one file."
@@ -126,17 +126,21 @@ def answer_for(path, pre:Pretrained,
 def _answered(path, seen:Seen, fault)->Answer:
     "The answer from what was seen, and from what went wrong."
     facts = dict(file=str(path), kind='photo' if is_frame(Path(path).name) else 'video', looked_at=seen.frames)
+    none = dict(score=None, faces=[], frames=[])
     if fault and not seen.rows:
-        return Answer(facts | dict(verdict='unreadable', score=None, said=f'{fault.what} {fault.fix or ""}'.strip(), warnings=[], faces=[], frames=[]))
+        said = '; '.join(filter(None, (fault.what.rstrip('.'), fault.fix)))
+        return Answer(facts | none | dict(verdict='unreadable', said=said, warnings=[]))
     faces = sorted((face_facts(seen, p) for p in seen.sums), key=lambda f: -f['frames'])
     present = [f for f in faces if f['frames'] >= PRESENT*faces[0]['frames']]
     for f in faces: f['decides'] = f in present
     notes = [f'only its beginning was seen: {fault.what}'] if fault else []
     if not faces:
-        return Answer(facts | dict(verdict='no face', score=None, said=f'no face was found in {seen.frames} frames', warnings=notes, faces=[], frames=[]))
+        said = 'no face was found' + f' in {seen.frames} frames'*(facts['kind'] == 'video')
+        return Answer(facts | none | dict(verdict='no face', said=said, warnings=notes))
     top = max(present, key=lambda f: (ORDER.index(f['verdict']), f['score']))
     found = dict(verdict=top['verdict'], score=top['score'], said=_named(top if len(present) > 1 else None) + said_of(top, seen.pre.facts))
-    return Answer(facts | found | dict(warnings=notes + warnings_about(seen, present), faces=faces, frames=seen.rows), _shown(seen, present))
+    found |= dict(warnings=notes + warnings_about(seen, present), faces=faces, frames=seen.rows)
+    return Answer(facts | found, _shown(seen, present))
 
 # %% ../../nbs/97_detect/answers.ipynb #37bab188
 class Report(NamedTuple):

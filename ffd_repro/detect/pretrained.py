@@ -20,6 +20,7 @@ from ..base.nets import evaluation_mode, scoring_part
 from ..base.paths import atomic, cache, shown
 from ..base.registry import detectors, load
 from ..base.seeds import rng
+from .calibration import rate_text
 from ..faces.loading import normalise
 from ..training.checkpoints import content_hash, save_weights, weights_card
 
@@ -53,8 +54,8 @@ def plain_names(tensors:dict # name -> tensor
 
 def bare(model:torch.nn.Module)->torch.nn.Module:
     "A net without `DataParallel` and `torch.compile` around it."
-    while inner := getattr(model, '_orig_mod', None) or (model.module if type(model).__name__.endswith('DataParallel') else None): model = inner
-    return model
+    inner = getattr(model, '_orig_mod', None) or (model.module if type(model).__name__.endswith('DataParallel') else None)
+    return model if inner is None else bare(inner)
 
 # %% ../../nbs/97_detect/pretrained.ipynb #d5013c18
 STAND_INS_ONLY = ('Learnt from drawn stand-ins, never from a real face. A demonstration of a method: nothing it says may be used to decide '
@@ -68,11 +69,11 @@ def limits_of(facts:dict # of `config.json`
     return REAL_DATA if facts.get('data') == 'real' else STAND_INS_ONLY
 
 def _mark_line(level:str, marks:dict)->str:
-    if marks['threshold'] is None: return f'* {level}: {marks["false_alarms"]["people"]} people are too few for a threshold; every answer is *unsure*'
-    rate = lambda r: 'not measured' if r['rate'] is None else f'{100*r["rate"]:.1f} % [{100*r["lo"]:.1f}, {100*r["hi"]:.1f}] of {r["people"]} people'
+    if marks['threshold'] is None:
+        return f'* {level}: {marks["false_alarms"]["people"]} people are too few for a threshold; no answer is *fake*'
     low = 'none' if marks['low'] is None else f'{marks["low"]:.3f}'
-    return (f'* {level}: threshold {marks["threshold"]:.3f}, unsure from {low} on; false alarms {rate(marks["false_alarms"])}, '
-            f'forgeries found {rate(marks["caught"])}')
+    return (f'* {level}: threshold {marks["threshold"]:.3f}, unsure from {low} on; false alarms {rate_text(marks["false_alarms"])}, '
+            f'forgeries found {rate_text(marks["caught"])}')
 
 def model_card(facts:dict # of `config.json`
               )->str: # Markdown
@@ -84,7 +85,8 @@ def model_card(facts:dict # of `config.json`
             '* checked whenever it is loaded: content, and the logits of four drawn pictures', '', '## Threshold', '']
     marks = facts.get('calibration') or {}
     body += [_mark_line(level, marks[level]) for level in ('video', 'frame') if level in marks] or ['None was set: scores only.']
-    if marks: body += ['', 'Set on validation people, who also chose the epoch at which the training stopped. Rates hold for clips like theirs.']
+    if marks: body += ['', 'Set on validation people, who also chose the epoch that was kept. Rates hold for clips like theirs.']
+    if marks.get('checked'): body += ['', 'The same marks on people who set nothing:', '']
     body += [_mark_line(f'on test people, {level}', dict(marks[level], **marks['checked'][level])) for level in marks.get('checked', ())]
     return '\n'.join([*head, *body, '', '## Use', '', '```bash', 'ffd_detect clip.mp4 --weights THIS_FOLDER', '```', ''])
 

@@ -37,7 +37,7 @@ def media_in(paths # files and folders
     return list(dict.fromkeys(files)), others
 
 # %% ../../nbs/97_detect/sightings.ipynb #4135cc3d
-FRAMES_SEEN = 100 # of a clip. not stated: chosen because a mean over more faces of one person changes little, and an hour then takes minutes
+FRAMES_SEEN = 100 # of a clip. not stated: chosen because a mean over more faces of a person changes little, and an hour takes minutes
 
 def spread(n:int, most:int # frames of a clip; how many of them, 0: all
           )->list: # rising numbers
