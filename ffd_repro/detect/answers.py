@@ -92,7 +92,8 @@ def said_of(face:dict, facts:dict # of the face that decides; of the weights
     marks = (facts.get('calibration') or {}).get(face['level'])
     if face['verdict'] == 'unsure' or not marks: return words[face['verdict']]
     which, whose = ('false_alarms', 'originals') if face['verdict'] == 'fake' else ('misses', 'forgeries')
-    return f'{words[face["verdict"]]}; so were, of validation people, the {whose} of {rate_text(marks[which])}'
+    people = 'validation people' if facts.get('data') == 'real' else 'drawn validation people'
+    return f'{words[face["verdict"]]}; so were, of {people}, the {whose} of {rate_text(marks[which])}'
 
 class Answer(NamedTuple):
     "What is said of one file."

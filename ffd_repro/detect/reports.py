@@ -97,9 +97,9 @@ def _face_row(f:dict)->dict:
     return {'face': f['face'], 'frames': f['frames'], 'score': f'{f["score"]:.3f}', 'highest': f'{f["highest"]["score"]:.3f}',
             'answer': WORDS[f['verdict']], 'decides': 'yes' if f['decides'] else 'seen too seldom'}
 
-def file_section(facts:dict, shown, calibration, pictures:bool=True)->str: # HTML
+def file_section(facts:dict, shown, calibration, pictures:bool=True, name:str='')->str: # HTML
     "What is said of one file."
-    out = [f'<h2>{html.escape(Path(facts["file"]).name)}: {WORDS[facts["verdict"]]}</h2>',
+    out = [f'<h2>{html.escape(name or Path(facts["file"]).name)}: {WORDS[facts["verdict"]]}</h2>',
            f'<p>{html.escape(facts["said"])}' + ('' if facts['score'] is None else f'; score {facts["score"]:.3f}') + '</p>']
     out += [f'<p class="warn">{html.escape(w)}</p>' for w in facts['warnings']]
     if facts['faces']: out.append(_table_of([_face_row(f) for f in facts['faces'][:12]]))
@@ -111,6 +111,10 @@ def file_section(facts:dict, shown, calibration, pictures:bool=True)->str: # HTM
     return '<section>' + '\n'.join(out) + '</section>'
 
 # %% ../../nbs/97_detect/reports.ipynb #726d9615
+def _told_apart(paths)->list: # names; with their folder where two files have one name
+    named = [p.name for p in paths]
+    return [p.name if named.count(p.name) == 1 else '/'.join(p.parts[-2:]) for p in paths]
+
 def _weights_line(w:dict)->str:
     marks = (w.get('calibration') or {}).get('video') or {}
     out = f'{w["detector"]} ({w["setting"]}, {w["side"]} pixels), run {w["run"]}, SHA-256 {str(w["sha256"])[:16]}…'
@@ -126,7 +130,8 @@ def report_html(report:Report, whole:bool=True # with head and body; else for a 
     out = ['<h1>What a detector says of these files</h1>', f'<p class="limits"><strong>{html.escape(f["limits"])}</strong></p>',
            f'<p>{", ".join(f"{n} {WORDS[v]}" for v, n in counts.items())}.</p>', f'<p>{html.escape(_weights_line(f["weights"]))}</p>']
     out += [f'<p class="warn">{html.escape(n)}</p>' for n in f['notes']]
-    out += [file_section(x, s, calibration, i < PICTURED) for i, (x, s) in enumerate(zip(f['files'], report.shown))]
+    names = _told_apart([Path(x['file']) for x in f['files']])
+    out += [file_section(x, s, calibration, i < PICTURED, n) for i, (x, s, n) in enumerate(zip(f['files'], report.shown, names))]
     if f['others']:
         some = ', '.join(Path(o).name for o in f['others'][:20]) + ' …'*(len(f['others']) > 20)
         out.append(f'<p>Neither photo nor video, not looked at ({len(f["others"])}): {html.escape(some)}</p>')
