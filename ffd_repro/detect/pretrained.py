@@ -186,5 +186,5 @@ def find_weights(given='' # a path, a name, or nothing for the first there is
     if given: return pretrained_folder(given)
     if there: return list(there.values())[-1]
     raise MissingData('There are no trained weights on this machine yet.', shown(weights_places()[1]),
-                      'train a detector and export it, in minutes: ffd_train ldfnet --profile smoke && ffd_export ldfnet --profile smoke; '
-                      'or name a folder: --weights FOLDER')
+                      'train a detector and export it: ffd_train DETECTOR --profile small, then ffd_export DETECTOR --profile small '
+                      '(ffd_list detectors names them; --profile smoke only tries it out); or name a folder: --weights FOLDER')
