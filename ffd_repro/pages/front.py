@@ -256,7 +256,7 @@ ROOMS = {'00_base': 'nouns, names, paths, seeds, fingerprints',
          '75_systems': 'the methods of the papers', '80_runs': 'one training, many tables',
          '85_claims': 'printed numbers, claims, verdicts',
          '90_evidence': 'from runs to rows and figures', '95_pages': 'pages, report, commands',
-         '99_checks': 'what must be true of all of it'}
+         '97_detect': 'your own photos and clips', '99_checks': 'what must be true of all of it'}
 
 def rooms_page()->str:
     "nbs/README.md: every room with its notebooks."
