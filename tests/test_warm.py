@@ -96,3 +96,9 @@ print((done.stdout, done.stderr, done.returncode) == ('[0, 1]\\n', '', 7), len(b
     alone = {k: v for k, v in os.environ.items() if k != ADDRESS}
     done = subprocess.run([sys.executable, '-c', text], capture_output=True, text=True, env=alone)
     assert done.stdout.split() == ['True', '2', 'True', 'True'], done.stderr
+
+def test_a_server_that_still_imports_ends_with_its_starter(monkeypatch):
+    monkeypatch.delenv(ADDRESS, raising=False)
+    began = time.time()
+    with pytest.raises(KeyboardInterrupt), warm(first='import time; time.sleep(60)'): raise KeyboardInterrupt
+    assert time.time() - began < 20 # seconds; half of one on an idle machine

@@ -196,7 +196,12 @@ def serve(first:str, # Python, run after the imports
     import ctypes
     import gc
     import importlib
+    import select
     import traceback
+    def look(*_): # imports and `first` take a while, in which nobody listens to the starter
+        if select.select([1], [], [], 0)[0]: os._exit(0)
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, .5, .5)
     os.environ.setdefault('PYDEVD_DISABLE_FILE_VALIDATION', '1') # or ipykernel's debugger says that modules are frozen
     for name in modules: importlib.import_module(name)
     try: exec(first, {})
@@ -204,6 +209,8 @@ def serve(first:str, # Python, run after the imports
     gc.freeze() # what is there already need not be looked through by every fork
     with suppress(AttributeError): # freed memory is kept for the next array, which else costs a fifth of a small training
         for limit in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD): ctypes.CDLL(None).mallopt(limit, 1 << 30)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     Server(socket.socket(fileno=0), 1).serve()
 
 # %% ../../nbs/00_base/warm.ipynb #a1c90e18
@@ -215,14 +222,14 @@ def warm(*modules, # names of modules to import first
          first:str=''): # Python that is run after them: what it leaves in memory is there for every command
     "While it lasts, `PYTHON` runs commands as forks of a process with these modules; where forks are not safe, it does nothing."
     import subprocess
-    import tempfile
+    from ffd_repro.base.paths import scratch
     if sys.platform != 'linux' or server() and not first:
         yield
         return
     text = 'import sys; from ffd_repro.base.warm import serve; serve(*sys.argv[1:])'
     command = [*PYTHON, '-c', text, first, *modules] # a fork itself, where a server is
     starter, alive = os.pipe() # the second end closes with this process, however it ends
-    with tempfile.TemporaryDirectory(prefix='ffd-') as folder:
+    with scratch() as folder:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address := f'{folder}/{socket_name()}')
             listener.listen(64)
@@ -233,7 +240,10 @@ def warm(*modules, # names of modules to import first
         finally:
             os.environ[ADDRESS] = before
             os.close(alive)
-            process.wait()
+            try: process.wait(2)
+            except subprocess.TimeoutExpired: # it is still importing, and has no fork yet
+                process.kill()
+                process.wait()
 
 # %% ../../nbs/00_base/warm.ipynb #7c7af89f
 if __name__ == '__main__' and '__file__' in globals(): client(sys.argv[1:])

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from ..base.seeds import rng
+from ..base.workers import tie_workers
 from .artefact_faces import clip_cuts, clip_row, filmed_close, one_clip
 from ..faces.clips import ClipStore
 from ..faces.loading import FaceStore
@@ -52,6 +53,8 @@ def kept_of(person:int, part:str, side:int, after:int)->Kept:
     return Kept(np.stack(clips), np.stack(masks).astype(np.uint8), points.astype(np.float32), rows)
 
 # %% ../../nbs/35_drawn/artefact_corpus.ipynb #c85c6726
+tie_workers() # whose starter is gone has nobody to work for
+
 def clips_planned(profile:str)->pd.DataFrame: # label, method, split, n
     "How many clips the corpus has, before any is drawn."
     parts = zip(('train', 'val', 'test'), PARTS_OF_PEOPLE[profile])

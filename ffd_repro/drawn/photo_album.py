@@ -17,6 +17,7 @@ from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 from ..base.errors import BadFile
 from ..base.seeds import rng
+from ..base.workers import tie_workers
 from ..corpora.images import read_image
 from ..faces.detection import dlib_faces, dlib_landmarks
 from ..faces.tracking import pick
@@ -75,6 +76,8 @@ def photo_facts(root, path:str, find:Callable # pixels -> [68,2] or None
     return row|dict(landmarks=np.round(points, 2).tolist(), grey=is_grey(pixels), bare=round(bareness(pixels, points), 3))
 
 # %% ../../nbs/35_drawn/photo_album.ipynb #bf65693f
+tie_workers() # whose starter is gone has nobody to work for
+
 def _remembered(file:Path)->dict: # (path, size) -> row
     "The whole lines of a file of landmarks."
     rows = {}

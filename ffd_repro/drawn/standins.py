@@ -19,6 +19,7 @@ from ..base.errors import BadSetting, FFDError, lookup
 from ..base.fingerprints import fingerprint
 from ..base.folders import MadeFolder, tidy
 from ..base.paths import cache, digest
+from ..base.workers import tie_workers
 from ..corpora.videos import write_video
 from .filming import FORGERS, SEED, files, save_text, shoot_job
 from .plans import STAND_INS
@@ -56,6 +57,8 @@ def marker(name:str, profile:str, size:Size)->dict:
 FOLDER = MadeFolder('STAND-IN.json', '.stand-in-begun.json')
 
 # %% ../../nbs/35_drawn/standins.ipynb #0e4e09d3
+tie_workers() # whose starter is gone has nobody to work for
+
 def build(name:str, # a key of `STAND_INS`
           profile:str='smoke', # 'smoke', 'small' or 'paper'
           root=None, # folder of the tree; the cache when None
@@ -91,7 +94,7 @@ def ensure(name:str, # of the corpus
 
 # %% ../../nbs/35_drawn/standins.ipynb #6c5a301b
 @call_parse
-def ffd_corpus(name:Param(f'{", ".join(STAND_INS)}, or all of them', str, opt=False, nargs='?')='all',
+def ffd_corpus(name:Param('FF++, Celeb-DF … (see ffd_list corpora), or all of them', str, opt=False, nargs='?')='all',
                profile:Param('smoke (seconds), small (minutes) or paper (hours)', str)='smoke',
                out:Param('folder of the tree, for a single corpus (in the cache when empty)', str)='',
                workers:Param('processes that film at the same time', int)=2):

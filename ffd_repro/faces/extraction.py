@@ -23,6 +23,7 @@ from ..base.errors import BadSetting, FFDError, NoFace
 from ..base.paths import atomic, cache, digest, shown
 from ..base.profiles import profile as profile_of
 from ..base.views import parse_view
+from ..base.workers import tie_workers
 from ..corpora.frames import split_tar
 from ..corpora.locations import locate, location, view_videos
 from ..corpora.reading import read_corpus
@@ -31,6 +32,8 @@ from .sampling import parse_sampling, sampling_for
 from .tracking import EVERY, FACE_DETECTORS
 
 # %% ../../nbs/20_faces/extraction.ipynb #721ae2cb
+tie_workers() # whose starter is gone has nobody to work for
+
 def _spread(function, jobs, workers):
     "Yield the results of `function` on `jobs` as they come, from `workers` processes (from this one if fewer than two)."
     if workers < 2:
@@ -260,7 +263,7 @@ def extract_view(view:str, profile:str, root=None, out=None, detector=None, side
 # %% ../../nbs/20_faces/extraction.ipynb #0d2f2fcf
 @call_parse
 def ffd_extract(view:Param('what to extract: FF++-LQ, FF++-HQ:NT, Celeb-DF …', str),
-                profile:Param('how many faces of what size: smoke, small or paper', str)='small',
+                profile:Param('how many faces of what size: smoke, small or paper', str)='smoke',
                 root:Param('folder of the corpus (looked for below FFD_DATA and among the stand-ins when empty)', str)='',
                 out:Param('folder of the face store (in the cache when empty)', str)='',
                 detector:Param('sidecar, opencv, dlib, mtcnn or whole (boxes that come with the corpus, else opencv, when empty)', str)='',
