@@ -46,7 +46,7 @@ def lookup(kind:str, # what is looked up: 'detector', 'profile' …
     "`known[name]`, or an `UnknownName` that offers the nearest names."
     if name in known: return known[name]
     near = difflib.get_close_matches(str(name).lower(), [str(k).lower() for k in known], 3, .5)
-    close = [str(k) for k in known if str(k).lower() in near]
+    close = sorted((str(k) for k in known if str(k).lower() in near), key=lambda k: near.index(k.lower()))
     fix = f'did you mean {" or ".join(close)}?' if close else f'choose one of: {", ".join(sorted(map(str, known)))}'
     raise UnknownName(f'There is no {kind} called {name!r}.', fix=fix)
 

@@ -9,11 +9,10 @@ __all__ = ['AT_START', 'template_path', 'page_path', 'tidy_page', 'check_ran', '
 # %% ../../nbs/95_pages/pages.ipynb #2485153a
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 from fastcore.script import Param, call_parse, store_true
 from ..base.errors import BadSetting, FFDError, MissingData, lookup, need
-from ..base.paths import atomic, results, root, shown
+from ..base.paths import atomic, results, root, scratch, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, load, targets
 from ..base.warm import PYTHON
@@ -76,7 +75,7 @@ def kernel_options(): # yields keyword arguments for papermill
     from traitlets.config import Config
     class WarmKernel(AsyncKernelManager):
         def format_kernel_cmd(self, *args, **more): return [*PYTHON, *super().format_kernel_cmd(*args, **more)[1:]]
-    with tempfile.TemporaryDirectory(prefix='ffd-') as folder:
+    with scratch() as folder:
         yield dict(kernel_manager_class=WarmKernel, extra_arguments=[f'--IPKernelApp.exec_lines={line}' for line in AT_START],
                    config=Config(KernelManager=dict(transport='ipc', connection_file=f'{folder}/kernel.json')))
 
