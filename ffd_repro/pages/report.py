@@ -7,13 +7,12 @@ __all__ = ['Ledger', 'ledger', 'faces_table', 'derive', 'outdated', 'ffd_report'
 
 # %% ../../nbs/95_pages/report.ipynb #968f72bf
 import json
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 import pandas as pd
 from fastcore.script import Param, call_parse, store_true
 from ..base.errors import FFDError
-from ..base.paths import atomic, results, root, shown
+from ..base.paths import atomic, results, root, scratch, shown
 from ..base.profiles import profile as profile_of
 from ..base.registry import load
 from ..claims.compare import compare, comparisons_table, expected, judged, relations_table
@@ -64,20 +63,20 @@ def derive(profile:str, folder:Path)->dict: # file -> fresh text
 # %% ../../nbs/95_pages/report.ipynb #d7a78c99
 def outdated(profile:str)->list[str]: # names of files
     "The derived files that differ from what the results give."
-    with tempfile.TemporaryDirectory() as tmp:
-        return [shown(p) for p, text in derive(profile, Path(tmp)).items() if not p.exists() or p.read_text(encoding='utf-8') != text]
+    with scratch() as tmp:
+        return [shown(p) for p, text in derive(profile, tmp).items() if not p.exists() or p.read_text(encoding='utf-8') != text]
 
 # %% ../../nbs/95_pages/report.ipynb #4b59ecae
 @call_parse
-def ffd_report(profile:Param('whose results: smoke, small or paper', str)='small',
+def ffd_report(profile:Param('whose results: smoke, small or paper', str)='smoke',
                check:Param('change nothing; fail when a derived file differs', store_true)=False):
     "Derive the comparison, the claims, the report, and what README shows of them, from the results."
     try:
         load('systems', 'baselines', 'claims')
         if check and (old := outdated(profile)):
-            raise FFDError('Derived files differ from what the results give.', ', '.join(old), 'ffd_report')
+            raise FFDError('Derived files differ from what the results give.', ', '.join(old), f'ffd_report --profile {profile}')
         if check: return print('Everything is what the results give.')
-        with tempfile.TemporaryDirectory() as tmp: fresh = derive(profile, Path(tmp))
+        with scratch() as tmp: fresh = derive(profile, tmp)
         for path, text in fresh.items():
             with atomic(path) as new: new.write_text(text, encoding='utf-8')
     except FFDError as e: raise SystemExit(str(e)) from None
