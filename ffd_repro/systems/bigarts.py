@@ -148,7 +148,7 @@ RECIPES = dict(
                  schedule='cosine', every=40, # 4.1: T_max
                  augment='jpeg', balanced=True, loss='own', # 4.1: quality 75 to 100; half of a batch is real; Eq. 2
                  steps=152), # not stated: chosen because an epoch has to be a small pass: one face of each of 4871 videos
-    small=Recipe(**RULE | dict(augment='flip+jpeg'), lr=3e-3, channels_last=True, loss='own'),
+    small=Recipe(**RULE | dict(augment='flip+jpeg'), lr=9e-3, channels_last=True, loss='own'),
     smoke=Recipe(epochs=1, batch=16, lr=1e-3, schedule='constant', balanced=True, loss='own')) # only proves that it runs
 # 4.1: 33 % each; of two kinds not stated: halves, because all kinds are equal there
 BLEND = dict.fromkeys(SETTINGS, (1/3, 1/3, 1/3)) | dict(aug_none=(1., 0., 0.), aug_real_real=(1/2, 1/2, 0.), aug_fake_real=(1/2, 0., 1/2),
