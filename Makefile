@@ -8,7 +8,7 @@ JOBS     ?= 2
 export OMP_NUM_THREADS ?= 1
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: help reproduce test quick shown results faces lab export clean
+.PHONY: help reproduce test quick shown results faces site lab export clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,14 +33,22 @@ results: ## the results at the small size, on two cores (hours; with TARGETS=ldf
 faces: .venv/.ready ## the papers' own face detectors (dlib, MTCNN), an extra
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[faces]'
 
+site: .venv/.site ## every page, number, claim and definition as a website that needs no network: build/site/html/index.html
+	@$(BIN)/ffd_site
+
 lab: .venv/.ready ## read and run the notebooks
 	@$(BIN)/jupyter lab nbs/index.ipynb
 
 export: .venv/.ready ## notebooks -> package, as the gate expects them
 	@$(BIN)/nbdev_export && $(BIN)/nbdev_clean
 
-clean: ## remove what can be made again (stand-ins, faces, checkpoints, smoke results)
-	@rm -rf .ffd .snakemake
+clean: ## remove what can be made again (stand-ins, faces, checkpoints, smoke results, the site)
+	@rm -rf .ffd .snakemake build/site
+
+.venv/.site: .venv/.ready
+	@echo "==> Sphinx and what the site needs, an extra"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[site]'
+	@touch $@
 
 .venv/.ready: settings.ini constraints.txt setup.py
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
