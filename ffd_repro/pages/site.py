@@ -7,8 +7,8 @@ __all__ = ['NUMERIC', 'JUDGED', 'NO_OUTPUTS', 'TAKE', 'TAG', 'STYLE', 'unfinishe
            'page_of', 'notebook_of', 'link', 'scoreboard', 'board_table', 'board_page', 'printed_twice', 'trail',
            'numbers_shown', 'searchable', 'text_column', 'number_column', 'judged_schema', 'write_judged',
            'claims_linked', 'runs_shown', 'for_readers', 'notebooks_shown', 'contents', 'raw', 'paper_page',
-           'room_page', 'errata_page', 'front_page', 'site_pages', 'write_sources', 'fetched_from_elsewhere',
-           'build_site', 'ffd_site']
+           'room_page', 'errata_page', 'front_page', 'site_tables', 'site_pages', 'write_sources',
+           'fetched_from_elsewhere', 'build_site', 'ffd_site']
 
 # %% ../../nbs/95_pages/site.ipynb #1fbc23b3
 import json
@@ -297,20 +297,23 @@ def front_page(numbers:pd.DataFrame, claims:pd.DataFrame)->str:
     judged = f'## Claims\n\n{markdown_table(verdict_counts(claims))}\n\n{reading}'
     return '\n\n'.join(['# ffd_repro', about, ways, *tables, judged, *listed]) + '\n'
 
-def site_pages(numbers:pd.DataFrame, claims:pd.DataFrame)->dict: # file -> text
-    "Every page that is no notebook, and the tables inside them."
-    board = scoreboard(numbers, claims)
-    tables = {'numbers': searchable(numbers_shown(numbers), ['paper', 'in', 'method', 'quantity', 'verdict'],
+def site_tables(numbers:pd.DataFrame, claims:pd.DataFrame)->dict: # file -> HTML
+    "The tables to search, each for the page of its name; raises `MissingExtra`."
+    return {'numbers.html': searchable(numbers_shown(numbers), ['paper', 'in', 'method', 'quantity', 'verdict'],
             {'printed': 'by', 'ours': 'by ours'}, ['why']),
-        'claims': searchable(claims_linked(claims), ['paper', 'where from'], wide=['it says', 'source', 'verdict', 'reading']),
-        'runs': searchable(runs_shown(), ['method', 'trained on', 'profile', 'seed'])}
+        'claims.html': searchable(claims_linked(claims), ['paper', 'where from'], wide=['it says', 'source', 'verdict', 'reading']),
+        'runs.html': searchable(runs_shown(), ['method', 'trained on', 'profile', 'seed'])}
+
+def site_pages(numbers:pd.DataFrame, claims:pd.DataFrame)->dict: # file -> Markdown
+    "Every page that is no notebook."
+    board = scoreboard(numbers, claims)
     said = {'numbers': f'{len(printed(numbers))} printed numbers, and {len(numbers) - len(printed(numbers))} that a text has lost or '
             f'leaves to be inferred. *Trail* links to the record and the scores of each run and to the code of the method. {TAKE}',
         'claims': f'{len(claims)} claims: sentences of the papers, and what we derived from their tables, marked so. *Printed numbers* '
             'says whether a claim holds among the numbers of the paper itself.',
         'runs': 'One training each. Its record holds what was asked, the faces, the versions and the time; its predictions are one '
             'score a face.'}
-    pages = {f'{k}.md': f'# {k.capitalize()}\n\n{said[k]}\n\n{raw(k)}\n' for k in tables} | {f'{k}.html': t for k, t in tables.items()}
+    pages = {f'{k}.md': f'# {k.capitalize()}\n\n{said[k]}\n\n{raw(k)}\n' for k in said}
     return pages | {'index.md': front_page(numbers, claims), 'scoreboard.md': board_page(board), 'errata.md': errata_page(),
         'results/report.md': (root()/'results'/'report.md').read_text(encoding='utf-8'),
         **{f'papers/{p}.md': paper_page(p, board) for p in PAPERS},
@@ -323,7 +326,8 @@ def write_sources(folder:Path)->list: # the paths that belong there
     "Write everything that Sphinx reads; raises `BadFile` when an executed page has not run to its end."
     nbformat, which = need('nbformat', extra='notebook'), notebooks_shown()
     check_finished([root()/p for p, page in which.items() if page])
-    texts = site_pages(committed('comparison'), committed('claims'))
+    found = committed('comparison'), committed('claims')
+    texts = site_pages(*found) | site_tables(*found)
     for p, page in which.items(): texts[p] = nbformat.writes(for_readers(nbformat.read(root()/p, 4), page))
     for name, text in texts.items():
         path = folder/name
