@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['comments_of', 'arguments', 'said_of', 'parameters_of', 'Definition', 'decorated', 'function_of', 'class_of',
-           'definitions', 'plain', 'directive', 'module_reference', 'room_reference']
+           'definitions', 'as_markdown', 'directive', 'module_reference', 'room_reference']
 
 # %% ../../nbs/95_pages/reference.ipynb #123272cd
 import ast
@@ -89,15 +89,15 @@ def definitions(source:str)->list: # of `Definition`
     return [makers[type(n)](n, comments) for n in tree.body if type(n) in makers and (n.name in public or decorated(n, 'patch'))]
 
 # %% ../../nbs/95_pages/reference.ipynb #4f781b9b
-def plain(text:str)->str:
+def as_markdown(text:str)->str:
     "A comment as Markdown: what stands outside backticks is not read as a tag or a formula."
     parts = re.split(r'(`[^`]*`)', re.sub(r'^([>#+-])', r'\\\1', ' '.join(text.split()))) # no quote, heading or list begins here
     return ''.join(p if p.startswith('`') else re.sub(r'([<$])', r'\\\1', p) for p in parts)
 
 def directive(d:Definition, depth:int=3)->str:
     "A definition as a directive; what is inside a class has a shorter fence."
-    names = [f':return: {plain(t)}' if n == 'return' else f':param {n}: {plain(t)}' for n, t in d.said.items()]
-    inside = [plain(d.doc), '\n'.join(names), *(directive(m, depth - 1) for m in d.members)]
+    names = [f':return: {as_markdown(t)}' if n == 'return' else f':param {n}: {as_markdown(t)}' for n, t in d.said.items()]
+    inside = [as_markdown(d.doc), '\n'.join(names), *(directive(m, depth - 1) for m in d.members)]
     body = '\n\n'.join(x for x in inside if x)
     fence = '`'*(depth + 1)
     return f'{fence}{{py:{d.kind}}} {" ".join(d.signature.split())}\n\n{body}\n{fence}'
@@ -110,7 +110,7 @@ def module_reference(path:Path, notebook:str # where it is explained, as a link
     found = definitions(source)
     if not found: return ''
     name = '.'.join(path.with_suffix('').parts[-2:])
-    return '\n\n'.join([f'## {name}', f'{plain(ast.get_docstring(ast.parse(source)) or "")} Explained in [{path.stem}]({notebook}).',
+    return '\n\n'.join([f'## {name}', f'{as_markdown(ast.get_docstring(ast.parse(source)) or "")} Explained in [{path.stem}]({notebook}).',
         f'```{{py:currentmodule}} ffd_repro.{name}\n```', *map(directive, found)])
 
 def room_reference(room:str, # '00_base'

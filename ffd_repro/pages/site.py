@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NUMERIC', 'JUDGED', 'NO_OUTPUTS', 'TAKE', 'TAG', 'STYLE', 'unfinished', 'check_finished', 'committed', 'item_name',
-           'page_of', 'notebook_of', 'link', 'scoreboard', 'board_table', 'board_page', 'printed_twice', 'trail',
+           'page_of', 'notebook_of', 'link', 'scoreboard', 'board_table', 'board_page', 'printed_twice', 'trail_links',
            'numbers_shown', 'searchable', 'text_column', 'number_column', 'judged_schema', 'write_judged',
            'claims_linked', 'runs_shown', 'for_readers', 'notebooks_shown', 'contents', 'raw', 'paper_page',
            'room_page', 'errata_page', 'front_page', 'site_tables', 'site_pages', 'write_sources',
@@ -123,7 +123,7 @@ def printed_twice(rows:pd.DataFrame # of `reported()`
     return pd.DataFrame(out, columns=['method', 'faces', 'quantity', 'printed as'])
 
 # %% ../../nbs/95_pages/site.ipynb #4c1b3720
-def trail(r, # a row of the comparison
+def trail_links(r, # a row of the comparison
          )->str: # HTML
     "The links of a number: the record and the predictions of each of its runs, and the code of its method."
     of = [f'{link(run.split("_")[-2], f"data/runs/{run}.json")} ({link("scores", f"data/runs/{run}.csv")})' for run in r.run.split()]
@@ -136,7 +136,7 @@ def numbers_shown(numbers:pd.DataFrame)->pd.DataFrame:
     page = lambda r: f'{page_of(f"{r.paper}/{r.item}")}.html' if page_of(f'{r.paper}/{r.item}') else ''
     rows = [(PAPERS[r.paper]['short'], link(item_name(r.item), page(r)), display(r.method, r.setting), faces(r),
         ' '.join(x for x in (r.metric, r.level, r.condition) if x), r.as_printed or '(lost)', show_value(r.metric, r.ours) + interval(r),
-        r.verdict, r.why, trail(r), r.reported, r.ours) for r in numbers.itertuples()]
+        r.verdict, r.why, trail_links(r), r.reported, r.ours) for r in numbers.itertuples()]
     return pd.DataFrame(rows, columns='paper|in|method|faces|quantity|printed|ours|verdict|why|trail|by|by ours'.split('|'))
 
 # %% ../../nbs/95_pages/site.ipynb #f8d267e4
