@@ -6,7 +6,7 @@ config = ConfigParser(delimiters=['='])
 config.read('settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']
 extras = {key.removesuffix('_requirements'): cfg[key].split() for key in cfg if key.endswith('_requirements')}
-extras['dev'] = sorted({package for name, packages in extras.items() if name not in ('faces', 'site') for package in packages})
+extras['dev'] = sorted({package for name, packages in extras.items() if name not in ('faces', 'site', 'cluster') for package in packages})
 
 setup(name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
       author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'], license='Apache-2.0',

@@ -4,19 +4,19 @@
 
 # %% auto #0
 __all__ = ['record_path', 'predictions_path', 'work_folder', 'weights_path', 'read_record', 'note_measured', 'read_predictions',
-           'status', 'is_trained', 'is_scored', 'saw_these', 'missing', 'device', 'fresh_net', 'fit', 'trained',
-           'make_record', 'fitted', 'scores_of', 'execute', 'test_lines', 'ffd_train']
+           'status', 'is_trained', 'is_scored', 'saw_these', 'missing', 'device', 'fresh_net', 'fit', 'fit_together',
+           'trained', 'make_record', 'fitted', 'scores_of', 'execute', 'test_lines', 'ffd_train']
 
 # %% ../../nbs/80_runs/runs.ipynb #4e6edb81
 import dataclasses
 import json
 import resource
+import shutil
 import time
 from pathlib import Path
 import pandas as pd
 import torch
 from fastcore.script import Param, call_parse, store_true
-from filelock import FileLock
 from ..base.contracts import PREDICTIONS
 from ..base.errors import BadFile, Diverged, FFDError, MissingData
 from ..base.paths import atomic, cache, results, shown
@@ -34,6 +34,7 @@ from ..sets.stores import data_facts, still_these
 from ..training.checkpoints import load_weights, save_weights
 from ..training.guided import GuidedFaces, parted
 from ..training.loop import train
+from ..training.parallel import Engine, Together, start_engine, train_together
 
 # %% ../../nbs/80_runs/runs.ipynb #79d597ef
 def record_path(spec:RunSpec)->Path: return results(spec.profile.name)/'runs'/f'{spec.id}.json'
@@ -107,6 +108,20 @@ def fit(spec:RunSpec, progress:bool=True):
     for checkpoint in home.glob('*.pt'): checkpoint.unlink()
     return model, history
 
+# %% ../../nbs/80_runs/runs.ipynb #599558b8
+def fit_together(spec:RunSpec, engine:Engine, progress:bool=True):
+    "`fit` by all processes of an engine, each of which has to call it."
+    model, asked, home = fresh_net(spec).to(engine.device), spec.request(), work_folder(spec)/f'{engine.world} processes'
+    mixed, (changes, guided) = {k: bool(getattr(spec.recipe, k)) for k in ('balanced', 'pairs')}, parted(spec.recipe.changes)
+    learnt = faces(asked, 'train', augment=changes, learn=True, seed=spec.seed, **mixed)
+    if guided: learnt = GuidedFaces(learnt, model, guided)
+    history = train_together(engine, model, learnt, faces(asked, 'val', **mixed), spec.recipe, spec.seed, most=spec.profile.faces,
+                             folder=None if spec.profile.tiny else home, checkpoint_every=200, progress=progress, run=spec.id)
+    history.left_out = getattr(learnt, 'left_out', 0)
+    if engine.main: save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
+    if engine.main: shutil.rmtree(home, ignore_errors=True)
+    return model, history
+
 # %% ../../nbs/80_runs/runs.ipynb #c2642cad
 def trained(spec:RunSpec, progress:bool=True):
     "The trained net of a run, on the device, in evaluation mode."
@@ -127,11 +142,12 @@ def make_record(spec:RunSpec, history, seconds:float, failure:str='', cpu_s:floa
 # %% ../../nbs/80_runs/runs.ipynb #0698946d
 # net, history as plain values, seconds and processor seconds spent before
 def fitted(spec:RunSpec, record:dict|None, # None where nothing that holds is there
-           progress:bool=True)->tuple:
+           progress:bool=True,
+           engine:Engine=Engine())->tuple:
     "The trained net of a run: loaded when it is there, else trained."
     if record and weights_path(spec).exists():
         return trained(spec), record['history'], (record['wall_s'], record.get('cpu_s', 0))
-    model, h = fit(spec, progress)
+    model, h = fit(spec, progress) if engine.world == 1 else fit_together(spec, engine, progress)
     return model, dict(steps=[round(x, 5) for x in h.steps], epochs=h.epochs, best=h.best, left_out=h.left_out), (0., 0.)
 
 # %% ../../nbs/80_runs/runs.ipynb #69f8ce90
@@ -142,28 +158,32 @@ def scores_of(model, spec:RunSpec, record:dict|None)->pd.DataFrame: # columns of
     return pd.concat([kept[str(t)] if holds(t) else score_view(model, spec, t) for t in spec.tests])
 
 # %% ../../nbs/80_runs/runs.ipynb #d9e7214a
-def execute(spec:RunSpec, progress:bool=True)->dict: # the record
+def execute(spec:RunSpec, progress:bool=True,
+            engine:Engine=Engine() # of several processes, each of which has to call this
+           )->dict: # the record
     "Train and test a run unless it is there already; two processes never make the same run."
     work_folder(spec).mkdir(parents=True, exist_ok=True)
-    with FileLock(work_folder(spec)/'lock'):
-        if not missing([spec]): return read_record(spec)
-        record = read_record(spec)
+    with engine.lock(work_folder(spec)/'lock'):
+        if not engine.told(lambda: bool(missing([spec]))): return engine.told(lambda: read_record(spec))
+        record = engine.told(lambda: read_record(spec))
         tests = {str(t): t for t in spec.tests} | {name: parse_tested(name) for name in (record or {}).get('tests', [])}
         if record and not (is_trained(record, spec) and saw_these(record, spec)): record = None
-        if record is None: predictions_path(spec).with_suffix('.values.csv').unlink(missing_ok=True)
+        if record is None and engine.main: predictions_path(spec).with_suffix('.values.csv').unlink(missing_ok=True)
         spec = dataclasses.replace(spec, tests=tuple(tests[name] for name in sorted(tests)))
         clocks, before, failure, history, found = (time.time(), time.process_time()), (0., 0.), '', {}, pd.DataFrame(columns=PREDICTIONS)
         try:
-            model, history, before = fitted(spec, record, progress)
-            found = scores_of(model, spec, record)
+            model, history, before = fitted(spec, record, progress, engine)
+            found = scores_of(model if engine.world == 1 else Together(model, engine), spec, record)
         except Diverged as e: failure = f'failed: {e.what}'
-        with atomic(predictions_path(spec)) as tmp: found.to_csv(tmp, index=False)
-        wall_s, cpu_s = (b + now - then for b, now, then in zip(before, (time.time(), time.process_time()), clocks))
-        made = make_record(spec, history, wall_s, failure, cpu_s)
-        if record and record['code'] == made['code'] and 'measured' in record: made['measured'] = record['measured'] # on the same net
-        record = made
-        with atomic(record_path(spec)) as tmp: tmp.write_text(json.dumps(record, indent=1, sort_keys=True))
-        return record
+        def write(): # in the first process
+            with atomic(predictions_path(spec)) as tmp: found.to_csv(tmp, index=False)
+            wall_s, cpu_s = (b + now - then for b, now, then in zip(before, (time.time(), time.process_time()), clocks))
+            made = make_record(spec, history, wall_s, failure, cpu_s)
+            if record and record['code'] == made['code'] and 'measured' in record: made['measured'] = record['measured'] # on the same net
+            if engine.world > 1: made['processes'] = engine.world
+            with atomic(record_path(spec)) as tmp: tmp.write_text(json.dumps(made, indent=1, sort_keys=True))
+            return made
+        return engine.told(write)
 
 # %% ../../nbs/80_runs/runs.ipynb #3b644eb6
 def test_lines(spec:RunSpec)->list[str]: # a line a test
@@ -186,7 +206,7 @@ def ffd_train(method:Param('detector, see ffd_list', str),
               recipe:Param('detector by whose recipe it is trained, where not its own', str)='',
               pretrained:Param('start from the pretrained weights of the detector, which are fetched', store_true)=False,
               scratch:Param('start from random weights where the recipe asks for pretrained ones', store_true)=False):
-    "Train a detector on one view, test it, and keep its predictions; continues an interrupted training."
+    "Train a detector on one view, test it, and keep its predictions; continues where it was interrupted. Under torchrun: on all processes."
     start = True if pretrained else False if scratch else None
     other = {k: v for k, v in dict(epochs=epochs, batch=batch, lr=lr, augment=augment, pretrained=start).items() if v is not None}
     try:
@@ -194,7 +214,9 @@ def ffd_train(method:Param('detector, see ffd_list', str),
         asked = [name.strip() for name in (tests or train).split(',')]
         settings = [s.strip() for s in (setting or detectors[method].settings[0]).split(',')]
         specs = [make_spec(method, s, train, asked, profile, seed, protocol, recipe, **other) for s in settings]
-        done = [(s, execute(s)['status']) for s in specs]
+        engine = start_engine()
+        done = [(s, execute(s, engine=engine)['status']) for s in specs]
     except FFDError as e: raise SystemExit(str(e)) from None
+    if not engine.main: return
     for usual, here, why in departures(specs[0].protocol): print(f'not as usual: {here} instead of {usual} ({why})')
     for s, state in done: print(f'{state}: {shown(record_path(s))}', *test_lines(s), sep='\n  ')
