@@ -7,7 +7,7 @@ from ffd_repro.base.warm import ADDRESS, PYTHON
 from ffd_repro.pages.batch import Work
 
 PROFILE = config.get("profile", "smoke")
-work = Work(PROFILE, config.get("targets", "all"))
+work = Work(PROFILE, config.get("targets", "all"), config.get("plan", "")) # plan: which runs make up a job of a cluster
 PY = " ".join(PYTHON) # python, or a fork of a process that has its imports where one is kept
 BIN = f"{PY} {Path(sys.executable).parent}"
 
@@ -35,8 +35,12 @@ rule run:
     input: lambda w: [work.mark("faces", store) for store in work.stores(w.run)]
     output: touch(work.mark("run", "{run}"))
     log: work.log("run", "{run}")
-    params: command=lambda w: work.command(w.run)
-    shell: "{BIN}/{params.command} > '{log}' 2>&1"
+    params: command=lambda w: work.script(w.run, BIN)
+    resources:
+        runtime=lambda w: work.asks(w.run)["runtime"],
+        mem_mb=lambda w: work.asks(w.run)["mem_mb"],
+        gpu=lambda w: work.asks(w.run)["gpu"]
+    shell: "({params.command}) > '{log}' 2>&1"
 
 rule page:
     input: lambda w: work.inputs(f"{w.paper}/{w.item}")
