@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LENGTHS', 'COUNTS', 'SHARES', 'USUAL', 'FRAMES_A_SECOND', 'assumed_videos', 'videos_asked', 'Store', 'store_of',
            'faces_in', 'saved_bytes', 'step_bytes', 'steps_of', 'operations', 'measured_rate', 'kept_seconds',
-           'hours_of', 'worth', 'forecast_row', 'forecast', 'missing_corpora', 'told_forecast']
+           'hours_of', 'claims_an_hour', 'forecast_row', 'forecast', 'missing_corpora', 'told_forecast']
 
 # %% ../../nbs/95_pages/forecast.ipynb #fc2819e8
 import json
@@ -20,7 +20,7 @@ from ..base.paths import results
 from ..base.registry import detectors
 from ..claims.relations import relations_of
 from ..corpora.reading import corpora
-from ..evidence.planning import in_order, plan
+from ..evidence.planning import by_claims_an_hour, plan
 from ..evidence.sources import cost
 from ..faces.protocols import sampling_under
 from ..measures.complexity import input_shape, without_values
@@ -139,7 +139,8 @@ def measured_rate(side:int=256, turns:int=2)->float: # operations a second
 def kept_seconds(method:str, profile:str)->float: # not a number where nothing is kept
     "What the runs of a detector took: processor seconds, the median."
     kept = [json.loads(p.read_text()) for p in sorted((results(profile)/'runs').glob(f'{method}_*.json'))]
-    took = [r['cpu_s'] for r in kept if r['status'] == 'ok' and r['asked']['method'] == method and r.get('cpu_s')]
+    is_of = lambda r: r['status'] == 'ok' and (r['asked']['method'], r['asked']['profile']) == (method, profile)
+    took = [r['cpu_s'] for r in kept if is_of(r) and r.get('cpu_s')]
     return float(np.median(took)) if took else float('nan')
 
 def hours_of(spec:RunSpec, rate:float)->float:
@@ -147,10 +148,10 @@ def hours_of(spec:RunSpec, rate:float)->float:
     kept = kept_seconds(spec.method, spec.profile.name)
     return kept/3600 if kept == kept else operations(spec)/rate/3600
 
-def worth(keys, profile:str, rate:float)->pd.DataFrame: # columns of `in_order`
+def claims_an_hour(keys, profile:str, rate:float)->pd.DataFrame: # columns of `by_claims_an_hour`
     "In what order some targets complete most claims for an hour."
     hours = {key: {s.id: hours_of(s, rate) for s in plan([key], profile)} for key in keys}
-    return in_order(hours, {key: len(relations_of(key)) for key in keys})
+    return by_claims_an_hour(hours, {key: len(relations_of(key)) for key in keys})
 
 
 # %% ../../nbs/95_pages/forecast.ipynb #5855a2d3
@@ -185,7 +186,7 @@ def told_forecast(keys, profile:str, tflops:float=0.)->str: # tflops: 10^12 oper
             f'\nHours of training are computed: multiply-accumulates, at {rate/1e12:.3g} TFLOP/s ({how}), one run after the other.',
             f'Hours of cutting: {FRAMES_A_SECOND} frames of video a second, as one process cut real clips of 512 pixels elsewhere.',
             'Memory is that of a training step, counted on nets without values; disk is that of the faces, which are kept.']
-    if (order := worth(keys, profile, rate)).shape[0] > 1:
+    if (order := claims_an_hour(keys, profile, rate)).shape[0] > 1:
         said += ['\nWhat completes most claims for an hour, first (hours as runs of that detector took here, where some are kept):',
                  order.round(2).to_string(index=False)]
     if gone: said.append(f'Not here, so counted as published: {", ".join(gone)}. FFD_DATA names the folder that holds them.')

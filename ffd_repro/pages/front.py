@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'SCOPE', 'WHOSE', 'ABOUT_RESULTS', 'ROOMS', 'put_block', 'found_at', 'papers_block', 'bibtex',
-           'papers_page', 'card', 'many', 'counted', 'in_print', 'of_counts', 'of_mechanisms', 'on_faces',
+           'papers_page', 'card', 'number_of', 'counted', 'in_print', 'of_counts', 'of_mechanisms', 'on_faces',
            'found_block', 'examples', 'picture_lines', 'alt_text', 'picture_block', 'picture', 'claims_of',
            'claims_page', 'errata_page', 'targets_page', 'rooms_page', 'readme', 'front_files']
 
@@ -87,7 +87,7 @@ def card(path:Path)->str: # one sentence
     return re.search(r'^> (.+)$', first, re.M)[1]
 
 # %% ../../nbs/95_pages/front.ipynb #a0e18f7f
-def many(n:int, noun:str)->str:
+def number_of(n:int, noun:str)->str:
     "A number and its noun."
     return f'{n:,} {noun}' + ('s' if n != 1 else '')
 
@@ -115,7 +115,7 @@ def of_counts(numbers:pd.DataFrame)->str:
 
 def of_mechanisms()->str:
     "What is proved of components."
-    facts = many(mechanisms_table().facts.sum(), 'fact')
+    facts = number_of(mechanisms_table().facts.sum(), 'fact')
     return f'**Mechanisms**: [{facts}](tests/mechanisms) about components, on inputs made for them; `make test` proves each.'
 
 # %% ../../nbs/95_pages/front.ipynb #7a087161
@@ -127,10 +127,10 @@ def on_faces(book, side:int)->str: # a Ledger; pixels
     arithmetic = '; *holds* and *fails* are said of arithmetic' if {'holds', 'fails'} & set(table.index) else ''
     former = (book.claims.verdict.ne('not run') & book.claims.stale.gt(0)).sum()
     real = scores.isin(['match', 'differs']).sum()
-    return (f'**Stand-ins**, drawn faces of {side} pixels: {real} of {many(len(scores), "printed score")} '
+    return (f'**Stand-ins**, drawn faces of {side} pixels: {real} of {number_of(len(scores), "printed score")} '
         'were measured on the corpora they are printed for. Claims that the papers state: '
         f'{counted(table.stated)}; claims that we derived: {counted(table.derived)}'
-        + (f' ({many(former, "verdict")} on former faces or by former code)' if former else '')
+        + (f' ({number_of(former, "verdict")} on former faces or by former code)' if former else '')
         + f'{arithmetic}. [Every claim](results/claims.md).')
 
 def found_block(book, profile:str)->str: # book: a Ledger
@@ -164,7 +164,7 @@ def alt_text(numbers:pd.DataFrame)->str:
     "The picture in a sentence."
     counts = printed_once(numbers).verdict.value_counts().reindex(ORDER, fill_value=0)
     told = ', '.join(f'{v} {n:,}' for v, n in counts.items() if n)
-    return f'Some of {many(counts.sum(), "printed number")}, each beside ours with its verdict, and how many numbers share it: {told}.'
+    return f'Some of {number_of(counts.sum(), "printed number")}, each beside ours with its verdict, and how many numbers share it: {told}.'
 
 def picture_block(numbers:pd.DataFrame)->str:
     "The picture with what it says for those who do not see it."

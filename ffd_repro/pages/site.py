@@ -7,7 +7,7 @@ __all__ = ['NUMERIC', 'JUDGED', 'NO_OUTPUTS', 'TAKE', 'TAG', 'STYLE', 'unfinishe
            'page_of', 'notebook_of', 'link', 'scoreboard', 'board_table', 'board_page', 'printed_twice', 'trail_links',
            'numbers_shown', 'searchable', 'text_column', 'number_column', 'judged_schema', 'write_judged',
            'claims_linked', 'runs_shown', 'for_readers', 'notebooks_shown', 'contents', 'raw', 'paper_page',
-           'room_page', 'errata_page', 'front_page', 'site_tables', 'site_pages', 'write_sources',
+           'room_page', 'contradictions_page', 'front_page', 'site_tables', 'site_pages', 'write_sources',
            'fetched_from_elsewhere', 'build_site', 'ffd_site']
 
 # %% ../../nbs/95_pages/site.ipynb #1fbc23b3
@@ -25,9 +25,9 @@ from ..base.paths import atomic, root, shown
 from ..base.registry import load, targets
 from ..claims.names import PAPERS, display
 from ..claims.reported import errata, printed, reported
+from .front import ROOMS, card
 from .ledger import ABOUT, INTRO, ORDER, in_order_of_need, markdown_table, verdict_counts, verdict_shown
 from .reference import room_reference
-from .report import ROOMS, card
 
 # %% ../../nbs/95_pages/site.ipynb #a9aea3c2
 def unfinished(nb, # a notebook of nbformat
@@ -266,7 +266,7 @@ def room_page(room:str, about:str)->str:
     head = f'# {room.replace("_", " ")}\n\n{about[:1].upper() + about[1:]}.'
     return '\n\n'.join([head, lines, contents(f'/nbs/{room}/{p.stem}' for p in paths)]) + '\n'
 
-def errata_page()->str:
+def contradictions_page()->str:
     "What the texts contradict or leave out, and what is printed twice with two values."
     found, twice = errata(), printed_twice(reported())
     names = {**{p: PAPERS[p]['short'] for p in PAPERS}, 'all': 'Between papers'}
@@ -314,7 +314,7 @@ def site_pages(numbers:pd.DataFrame, claims:pd.DataFrame)->dict: # file -> Markd
         'runs': 'One training each. Its record holds what was asked, the faces, the versions and the time; its predictions are one '
             'score a face.'}
     pages = {f'{k}.md': f'# {k.capitalize()}\n\n{said[k]}\n\n{raw(k)}\n' for k in said}
-    return pages | {'index.md': front_page(numbers, claims), 'scoreboard.md': board_page(board), 'errata.md': errata_page(),
+    return pages | {'index.md': front_page(numbers, claims), 'scoreboard.md': board_page(board), 'errata.md': contradictions_page(),
         'results/report.md': (root()/'results'/'report.md').read_text(encoding='utf-8'),
         **{f'papers/{p}.md': paper_page(p, board) for p in PAPERS},
         **{f'rooms/{r}.md': room_page(r, about) for r, about in ROOMS.items()},
