@@ -330,6 +330,7 @@ def ffd_faces(view:Param("whose faces: FF++-LQ, Celeb-DF …; 'Celeb-DF|crf=30' 
 def kept_folder(asked:FaceRequest)->Path|None:
     "The folder of the store of a request; None where its faces were not cut yet."
     root, data = corpus_root(asked.view.corpus, asked.profile.name, make=False)
+    if root is None and asked.view.corpus not in DRAWN: return None
     folder = drawn_folder(asked) if asked.view.corpus in DRAWN else store_folder(_asked_in_full(asked, root, data)[2])
     return folder if (folder/'pixels.json').exists() else None
 
