@@ -26,7 +26,7 @@ def ffd(*words, **env): # a fork of the gate's process, where one is kept
 def test_help_is_for_newcomers(command):
     done = ffd(command, '--help')
     assert done.returncode == 0 and len(done.stdout) > 150, done.stderr
-    assert 'default' in done.stdout or command in ('ffd', 'ffd_list', 'ffd_page')
+    assert 'default' in done.stdout or command in ('ffd', 'ffd_list', 'ffd_page', 'ffd_site')
 
 @pytest.mark.parametrize('command', commands())
 def test_help_takes_less_than_a_second_of_the_processor(command):

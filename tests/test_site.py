@@ -6,12 +6,13 @@ import pytest
 from ffd_repro.base.errors import BadFile
 from ffd_repro.base.paths import root
 from ffd_repro.base.registry import load
-
-pytest.importorskip('sphinx', reason='the extra `site` is not installed: make site')
-pytest.importorskip('itables', reason='the extra `site` is not installed: make site')
-from ffd_repro.pages import site  # noqa: E402 -- what it needs is there
+from ffd_repro.pages import site
 
 HTML = root()/'build'/'site'/'html'
+
+@pytest.fixture(scope='module', autouse=True)
+def extra():
+    for package in ('sphinx', 'itables'): pytest.importorskip(package, reason='the extra `site` is not installed: make site')
 
 @pytest.fixture(scope='module')
 def sources(tmp_path_factory):
