@@ -77,7 +77,7 @@ def read_plan(path)->dict: # as from `packed`
     return {name: dict(job, runs=[read_spec(*run) for run in job['runs']]) for name, job in json.loads(Path(path).read_text()).items()}
 
 # %% ../../nbs/95_pages/cluster.ipynb #fd200785
-def reached_rate(costs:pd.DataFrame, method:str='ldfnet', side:int=64)->float: # operations a second
+def reached_rate(costs:pd.DataFrame, method:str='xception', side:int=64)->float: # operations a second
     "What one core has reached on whole runs of a detector, by the median of its records with processor seconds."
     own = costs[(costs.method == method) & costs.processor.notna()]
     macs = {s: cost(method, s, side).macs for s in own.setting.unique()}
@@ -85,7 +85,7 @@ def reached_rate(costs:pd.DataFrame, method:str='ldfnet', side:int=64)->float: #
 
 def corpus_plan(asked:FaceRequest, videos:int, processes:int, # that cut at the same time
                 rates:dict, # what computes -> operations a second
-                method:str='ldfnet')->pd.Series:
+                method:str='xception')->pd.Series:
     "What cutting so many videos of a corpus costs, and what a pass of training over their faces."
     store, share = store_of(asked), videos/videos_asked(asked)[0].n.sum()
     faces, seconds, macs = share*store.faces.n.sum(), share*store.seconds, cost(method, detectors[method].settings[0], asked.side).macs
