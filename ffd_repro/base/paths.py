@@ -66,10 +66,13 @@ def shown(path # any path
 # %% ../../nbs/00_base/paths.ipynb #9aa72412
 TEMPORARY = 'ffd-tmp-' # in the names of what can be cleared away
 
-def _hold(path)->int|None: # a descriptor to be closed; None while another process holds it
-    "Take the lock of a temporary file or folder."
+def _hold(path)->int|None: # a descriptor to be closed; None where there are no locks
+    "Take the lock of a temporary file or folder; raises `BlockingIOError` while another holds it."
     handle = os.open(path, os.O_RDONLY)
     try: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
     except (OSError, AttributeError):
         os.close(handle)
         return None
@@ -93,10 +96,10 @@ def _held(make)->tuple: # a path and the descriptor that holds it, None where th
     "A new temporary file or folder that nobody clears away while this process lives."
     while True:
         name = make()
-        with contextlib.suppress(FileNotFoundError): # cleared in the moment before it was held: another one
+        with contextlib.suppress(FileNotFoundError, BlockingIOError): # it is being cleared away, or was: another one
             handle = _hold(name)
             if os.path.exists(name): return name, handle
-            os.close(handle)
+            if handle is not None: os.close(handle)
 
 # %% ../../nbs/00_base/paths.ipynb #9aa72411
 def _why_not(path, e):
