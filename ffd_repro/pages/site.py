@@ -155,7 +155,8 @@ def searchable(df:pd.DataFrame, # its texts are HTML
     defs += [dict(targets=[at(c) for c in listed], columnControl=['order', ['searchList']])] if listed else []
     defs += [dict(targets=[at(c) for c in wide], className='wide')] if wide else []
     table = itables.to_html_datatable(df, connected=False, allow_html=True, showIndex=False, maxBytes=0, columnDefs=defs,
-        classes='display compact', pageLength=25, lengthMenu=[25, 100, 1000, 5000], scrollX=True, autoWidth=False)
+        classes='display compact', pageLength=25, lengthMenu=[25, 100, 1000, 5000], scrollX=True, autoWidth=False,
+        table_id='-'.join(map(str, df.columns)).replace(' ', '_')) # else it is drawn anew, and the page with it
     return f'{script}\n<div class="searchable">{table}</div>\n'
 
 # %% ../../nbs/95_pages/site.ipynb #5b00d16e
