@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LIMIT', 'TOGETHER', 'WORDS_MOST', 'SHUFFLES', 'LUCK', 'FRAMES', 'some_clips', 'exceeding', 'in_words', 'probed',
-           'file_facts', 'check_files', 'facts_alone', 'shuffled', 'aucs_alone', 'told_alone', 'check_facts',
-           'some_faces', 'check_meters']
+           'file_facts', 'at_each_quality', 'check_files', 'facts_alone', 'shuffled', 'aucs_alone', 'told_alone',
+           'check_facts', 'some_faces', 'check_meters']
 
 # %% ../../nbs/50_measures/shortcuts.ipynb #4c923254
 from pathlib import Path
@@ -73,14 +73,19 @@ def file_facts(t:pd.DataFrame # `CorpusScan.table`, of files that can be read
     told = [c for c in table if table[c].nunique(dropna=False) > 1] or list(table)[:1] # what differs at all
     return table[told].fillna(table.mean()).rename_axis(columns=['group', 'name'])
 
-def check_files(seen:CorpusScan, clips:int # at most; below 0: all
-               ):
-    "Yield what the facts of files tell, at every quality."
+def at_each_quality(seen:CorpusScan, clips:int # at most; below 0: all
+                   ): # yields a quality ('' where there is none) and the clips that are asked
+    "The readable clips of a corpus, at every quality."
     t = seen.table()
     t = t[(t.fault == '') & t.label.isin([0, 1]) & t.frames.notna()]
     for quality in sorted({*t.quality} - {''}) or ['']:
         at = t[t.quality.isin(['', quality])]
-        at = at.iloc[some_clips(at, clips)]
+        yield quality, at.iloc[some_clips(at, clips)]
+
+def check_files(seen:CorpusScan, clips:int # at most; below 0: all
+               ):
+    "Yield what the facts of files tell, at every quality."
+    for quality, at in at_each_quality(seen, clips):
         yield probed(file_facts(at), at, quality or 'every quality', seen.stand_in)
 
 PROBES.register(check_files, 'corpus');
@@ -146,11 +151,7 @@ def told_alone(facts:dict, # from `facts_alone`
 def check_facts(seen:CorpusScan, clips:int # at most; below 0: all
                ):
     "Yield which facts of files tell fakes from originals alone, at every quality."
-    t = seen.table()
-    t = t[(t.fault == '') & t.label.isin([0, 1]) & t.frames.notna()]
-    for quality in sorted({*t.quality} - {''}) or ['']:
-        at = t[t.quality.isin(['', quality])]
-        at = at.iloc[some_clips(at, clips)]
+    for quality, at in at_each_quality(seen, clips):
         labels, who = at.label.to_numpy(int), people(at) if len(at) else []
         if len(set(labels)) < 2: continue
         facts = facts_alone(at)

@@ -29,8 +29,8 @@ from ..evidence.planning import plan
 from ..evidence.rows import read_rows
 from ..faces.detection import dlib_landmarks
 from ..faces.tracking import FACE_DETECTORS
-from .cluster import measured_costs, needs_of_run, packed, read_plan, write_plan
-from .forecast import told_forecast
+from .cluster import needs_of_run, packed, read_plan, write_plan
+from .forecast import measured_costs, told_forecast
 from .pages import check_methods, page_path, template_path
 from .tables import cell_text, pivot, printed_here
 from ..runs.code import test_code, training_code

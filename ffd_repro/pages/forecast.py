@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LENGTHS', 'COUNTS', 'SHARES', 'USUAL', 'FRAMES_A_SECOND', 'assumed_videos', 'videos_asked', 'Store', 'store_of',
-           'faces_in', 'saved_bytes', 'step_bytes', 'steps_of', 'operations', 'measured_rate', 'kept_seconds',
-           'hours_of', 'claims_an_hour', 'forecast_row', 'forecast', 'missing_corpora', 'told_forecast']
+           'faces_in', 'saved_bytes', 'step_bytes', 'steps_of', 'operations', 'measured_rate', 'measured_costs',
+           'kept_seconds', 'hours_of', 'claims_an_hour', 'forecast_row', 'forecast', 'missing_corpora', 'told_forecast']
 
 # %% ../../nbs/95_pages/forecast.ipynb #fc2819e8
 import json
@@ -134,14 +134,24 @@ def measured_rate(side:int=256, turns:int=2)->float: # operations a second
         took.append(time.perf_counter() - started)
     return 6*cost('xception', 'full', side).macs*batch/min(took[1:])
 
+# %% ../../nbs/95_pages/forecast.ipynb #06508cbf
+def measured_costs(profile:str='small')->pd.DataFrame: # minutes: on the clock; processor: its minutes; faces: learnt from
+    "What the runs that are kept have cost, a row a run."
+    rows = []
+    for path in sorted((results(profile)/'runs').glob('*.json')):
+        r = json.loads(path.read_text())
+        if r.get('status') != 'ok' or 'wall_s' not in r or r['asked']['profile'] != profile: continue # small and paper share a folder
+        asked, cpu = r['asked'], r.get('cpu_s') or float('nan') # older records have no processor seconds
+        rows.append(dict(method=asked['method'], setting=asked['setting'], seed=asked['seed'], minutes=r['wall_s']/60, processor=cpu/60,
+                         memory_mb=r['peak_mb'], faces=len(r['history']['steps'])*asked['recipe']['batch'], device=r['device'].split()[0]))
+    return pd.DataFrame(rows, columns=['method', 'setting', 'seed', 'minutes', 'processor', 'memory_mb', 'faces', 'device'])
+
 # %% ../../nbs/95_pages/forecast.ipynb #c83e7876
 @lru_cache(maxsize=None)
 def kept_seconds(method:str, profile:str)->float: # not a number where nothing is kept
     "What the runs of a detector took: processor seconds, the median."
-    kept = [json.loads(p.read_text()) for p in sorted((results(profile)/'runs').glob(f'{method}_*.json'))]
-    is_of = lambda r: r['status'] == 'ok' and (r['asked']['method'], r['asked']['profile']) == (method, profile)
-    took = [r['cpu_s'] for r in kept if is_of(r) and r.get('cpu_s')]
-    return float(np.median(took)) if took else float('nan')
+    costs = measured_costs(profile)
+    return 60*float(costs.processor[costs.method == method].median())
 
 def hours_of(spec:RunSpec, rate:float)->float:
     "Hours of one run: as others of its detector took, or computed."
