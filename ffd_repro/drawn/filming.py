@@ -28,7 +28,7 @@ from .scenes import Scene, apply_camera, retouched, retouching, sample_scene
 from .trees import Clip, Fake, Size
 from .whole_face import edited, synthesise
 from ..faces.geometry import Box, crop, square
-from ..forgeries.compression import encode, encode_avi, through_h264, through_jpeg
+from ..forgeries.compression import encode, encode_avi, through_avi, through_h264, through_jpeg
 from ..forgeries.masks import support
 from ..forgeries.pictures import Frame
 from ..forgeries.swapping import deepfake, faceswap
@@ -84,7 +84,7 @@ def sharper(frame:np.ndarray)->np.ndarray:
     return cv2.addWeighted(frame, 1.6, cv2.GaussianBlur(frame, (0, 0), 1.2), -.6, 0)
 
 POSTS = dict(none=lambda f: f, small=smaller, soft=lambda f: cv2.GaussianBlur(f, (3, 3), .6), sharp=sharper,
-             jpeg=lambda f: through_jpeg(f, 60), jpeg90=lambda f: through_jpeg(f, 90), upload=lambda f: through_jpeg(smaller(f), 50),
+             jpeg=lambda f: through_jpeg(f, 60), upload=lambda f: through_jpeg(smaller(f), 50),
              dim=lambda f: np.round(.75*f).astype(np.uint8), bright=lambda f: np.round(255*(f/255)**.75).astype(np.uint8))
 
 # %% ../../nbs/35_drawn/filming.ipynb #235dc4f3
@@ -131,7 +131,8 @@ def mask_of(corpus:StandIn, size:Size, clip:Clip, alphas:list)->list: # [H,W] ui
 # %% ../../nbs/35_drawn/filming.ipynb #44541115
 def still(frame:np.ndarray, suffix:str)->bytes:
     "A frame as PNG, or as JPEG where the name has no suffix."
-    how = ('.png', []) if suffix else ('.jpg', [cv2.IMWRITE_JPEG_QUALITY, 95])
+    fine = [cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    how = ('.png', []) if suffix else ('.jpg', fine)
     return cv2.imencode(how[0], frame[..., ::-1], how[1])[1].tobytes()
 
 def save(path:Path, frames:list, fps:float, crf)->None:
@@ -192,9 +193,13 @@ def files(corpus:StandIn, size:Size, clip)->list[str]:
 # %% ../../nbs/35_drawn/filming.ipynb #7d36bb78
 def filmed(name:str, size:Size, clip)->tuple[list, list]: # frames as they are written, alphas (none for an original)
     "Film one clip."
-    if isinstance(clip, Clip): return developed(STAND_INS[name], size, clip, [f.pixels for f in film(name, size, clip, clip, clip)]), []
+    corpus = STAND_INS[name]
+    if isinstance(clip, Clip):
+        shot = developed(corpus, size, clip, [f.pixels for f in film(name, size, clip, clip, clip)])
+        stills = not Path(clip.path).suffix and not tar_of(clip.path) # its forgeries are videos
+        return list(through_avi(np.stack(shot), corpus.qualities[''], corpus.fps)) if stills else shot, []
     clean, alphas = forged(name, size, clip)
-    return developed(STAND_INS[name], size, clip.target, clean), alphas
+    return developed(corpus, size, clip.target, clean), alphas
 
 # %% ../../nbs/35_drawn/filming.ipynb #f6248fe7
 def dissolved(corpus:StandIn, clip, path:str, root:Path)->bool: # path: one of `targets`

@@ -66,9 +66,9 @@ class StandIn:
 
 # %% ../../nbs/35_drawn/plans.ipynb #9563ac93
 TIMIT_WINDOW = .38 # of the frame's width, at the head sizes of this style (measured below)
-_TIMIT = {name: Manipulation('deepfake', 'pose', Bottleneck(pixels/4/512/TIMIT_WINDOW, error, skip=.65),
-                             Paste(feather, cast=6, jitter=.0008))
-          for name, pixels, error, feather in (('lower_quality', 64, .2, .1), ('higher_quality', 128, .15, .16))}
+_TIMIT = {name: Manipulation('deepfake', 'pose', Bottleneck(pixels/4/512/TIMIT_WINDOW, .08, skip=skip),
+                             Paste(.16, cast=6, jitter=.0008))
+          for name, pixels, skip in (('lower_quality', 64, .8), ('higher_quality', 128, .75))}
 _WILD = dict(
     small=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.5), Paste(feather=.15, colour=.9, cast=6)),
     fine=Manipulation('deepfake', 'pose', Bottleneck(.25, .15, 1, skip=.5), Paste(feather=.2, cast=6)),
@@ -135,7 +135,7 @@ _OTHERS = [
             FakeApp=Manipulation('deepfake', 'pose', Bottleneck(.12, .15, skip=.62),
                                  Paste(feather=.08, cast=8, light=.08, jitter=.0006)))),
     StandIn('DF-TIMIT', 'DF-TIMIT', STYLES['DF-TIMIT'], plan_timit,
-        qualities={'': 1}, shapes=((.75, 1.),), post=('jpeg90', 'soft', 'small'),
+        qualities={'': 1}, shapes=((.75, 1.),), post=('none', 'soft', 'small'),
         sizes=dict(smoke=Size(8, 96, 4), small=Size(200, 192, 8), paper=Size(32, 512, 60, takes=10)),
         methods=_TIMIT),
     StandIn('WildDeepfake', 'deepfake_in_the_wild', STYLES['WildDeepfake'], plan_wild,
