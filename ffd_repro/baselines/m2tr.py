@@ -69,7 +69,7 @@ class GlobalFilter(nn.Module):
         if x.shape[2:] != (self.side, self.side):
             raise BadSetting(f'This net was built for maps of {self.side} places, the faces give {x.shape[3]}.',
                              fix='build it for the side of the faces')
-        spectrum = torch.fft.rfft2(x.float(), norm='ortho')*torch.view_as_complex(self.factors)
+        spectrum = torch.fft.rfft2(x.float(), norm='ortho')*torch.view_as_complex(self.factors.contiguous())
         return torch.fft.irfft2(spectrum, s=x.shape[2:], norm='ortho')
 
 # %% ../../nbs/70_baselines/m2tr.ipynb #3a448ebc

@@ -75,7 +75,7 @@ _WILD = dict(
     warp=Manipulation('faceswap', 'own', put=Paste(feather=.08, colour=.5, cast=12, light=.16)))
 
 # %% ../../nbs/35_drawn/plans.ipynb #d6a617e0
-_HFF = {name: Manipulation('synthesise', CHANGES[name], how, Paste(colour=.8)) for name, how in GENERATORS.items()}
+_HFF = {name: Manipulation('synthesise', CHANGES[name], how, Paste(colour=.8, loose=.2)) for name, how in GENERATORS.items()}
 _MAIN = [
     StandIn('FF++', 'FaceForensics++', STYLES['FF++'], plan_ff, lists=ff_lists,
         qualities=dict(c23=23, c40=40),
