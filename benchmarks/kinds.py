@@ -1,4 +1,4 @@
-"""Whether each manipulation is a kind of its own: a net that tells fakes by the way they were made. `python benchmarks/kinds.py xception FF++-HQ`"""
+"""Whether each manipulation is a kind of its own: a net that tells fakes by how they were made. `python benchmarks/kinds.py FF++-HQ`"""
 import sys
 import time
 import numpy as np

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['FailedCheck', 'demand', 'gives_a_prediction', 'gives_logits', 'noted', 'learns_everywhere', 'repeats_itself',
-           'survives_storage', 'keeps_its_word', 'memorising', 'sixteen', 'memorises', 'asleep', 'computed_counts',
-           'matches_print', 'check_setting', 'refuses_strangers', 'check_detector', 'ffd_check', 'count_table']
+           'survives_storage', 'bears_channels_last', 'keeps_its_word', 'memorising', 'sixteen', 'memorises', 'asleep',
+           'computed_counts', 'matches_print', 'check_setting', 'refuses_strangers', 'check_detector', 'ffd_check',
+           'count_table']
 
 # %% ../../nbs/60_training/checks.ipynb #c89d71ef
 import numpy as np
@@ -75,6 +76,18 @@ def survives_storage(net, images, fresh): # fresh: another instance
     "The state dict holds everything that prediction needs."
     fresh.load_state_dict(net.state_dict())
     with torch.no_grad(): demand(torch.equal(net.eval()(images).logits, fresh.eval()(images).logits), 'loaded weights predict differently')
+
+# %% ../../nbs/60_training/checks.ipynb #c1a57b02
+def bears_channels_last(net, images):
+    "With weights and faces laid out channels last, the net learns, and scores as it did."
+    with torch.no_grad(): before = net.eval()(images).logits
+    net, images = net.to(memory_format=torch.channels_last), images.contiguous(memory_format=torch.channels_last)
+    try:
+        with torch.no_grad(): demand(torch.allclose(net(images).logits, before, atol=1e-4), 'other scores with channels last')
+        learns_everywhere(net, images)
+    except RuntimeError as e:
+        raise FailedCheck(f'stops when weights lie channels last ({e})', fix='call contiguous() on a parameter before it is viewed') from e
+    finally: net.to(memory_format=torch.contiguous_format)
 
 # %% ../../nbs/60_training/checks.ipynb #33339da0
 def keeps_its_word(net, images):
@@ -151,7 +164,8 @@ def check_setting(detector:Detector, setting:str, side:int=32)->dict: # a row of
     seed_everything(7)
     net, fresh = (detector.make(setting, side, tiny=True) for _ in range(2))
     images, row = torch.randn(4, 3, side, side), dict(setting=setting, side=side, tiny=sum(p.numel() for p in net.parameters()))
-    for question in (gives_a_prediction, gives_logits, learns_everywhere, repeats_itself, survives_storage, keeps_its_word):
+    for question in (gives_a_prediction, gives_logits, learns_everywhere, repeats_itself, survives_storage, keeps_its_word,
+                     bears_channels_last):
         try: question(net, images, *([fresh] if question is survives_storage else []))
         except FailedCheck as e: raise FailedCheck(e.what, f'{detector.name}, setting {setting!r}', e.fix) from None
         except Exception as e:
