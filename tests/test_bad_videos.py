@@ -3,18 +3,25 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import time
+from fractions import Fraction
 from pathlib import Path
+from unittest.mock import patch
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from ffd_repro.base.errors import BadFile, BadSetting, MissingData, NoFace, UnknownName
 from ffd_repro.base.warm import PYTHON
+from ffd_repro.corpora import videos
+from ffd_repro.corpora.file_checks import check_shown
+from ffd_repro.corpora.heads import inspect_file, inspect_files
 from ffd_repro.corpora.images import read_image
 from ffd_repro.corpora.reading import read_corpus
-from ffd_repro.corpora.videos import read_frames, read_video, video_info, write_video
+from ffd_repro.corpora.scan import CorpusScan
+from ffd_repro.corpora.videos import count_video, lost_frames, read_frames, read_video, video_frames, video_info, write_video
 from ffd_repro.faces.detection import drawn_face
 from ffd_repro.faces.extraction import extract, extract_view
 from ffd_repro.faces.loading import FaceSet, FaceStore
@@ -85,8 +92,6 @@ def test_a_searching_detector_counts_and_names_just_the_same(tree):
 
 def test_a_video_that_promises_too_much(tree):
     "The head of the file says 8 frames, 7 can be decoded: asking for the last by that promise loses one frame, not the video."
-    from unittest.mock import patch
-    from ffd_repro.corpora import videos
     path = tree/'original_sequences/youtube/c23/videos/000.mp4'
     write_video(path, frames(7))
     with patch.object(videos, '_promised', lambda *a: 8):
@@ -126,6 +131,146 @@ def test_damage_in_the_middle_is_no_silent_replacement(tmp_path):
     with pytest.raises(BadFile, match='cannot be decoded'):
         for i, f in read_frames(tmp_path/'b.mp4'): assert (f == good[i]).all()
 
+# what a container holds and does not show, and what it promises and does not hold
+
+def film(path, images, codec='libx264', sound=False, **options):
+    "A video of `images`; with `sound` a silent track beside, half a second longer."
+    av = pytest.importorskip('av')
+    with av.open(str(path), 'w') as out:
+        h, w = images[0].shape[:2]
+        s = out.add_stream(codec, rate=25, options=options, width=w, height=h, pix_fmt='yuvj420p' if codec == 'mjpeg' else 'yuv420p')
+        s.thread_count = 1
+        track = out.add_stream('aac', rate=16000, layout='mono') if sound else None
+        for image in images: out.mux(s.encode(av.VideoFrame.from_ndarray(image)))
+        out.mux(s.encode())
+        for i in range(len(images) + 13 if sound else 0):
+            f = av.AudioFrame.from_ndarray(np.zeros((1, 640), np.float32), format='fltp', layout='mono')
+            f.sample_rate, f.pts, f.time_base = 16000, 640*i, Fraction(1, 16000)
+            out.mux(track.encode(f))
+        if sound: out.mux(track.encode())
+    return path
+
+def trim(path, to, start, n):
+    "Show `n` frames from `start` on, by the edit list alone."
+    data, at = bytearray(path.read_bytes()), path.read_bytes().find(b'elst')
+    scale, = struct.unpack_from('>I', data, data.find(b'mdhd') + 16)
+    begin, = struct.unpack_from('>i', data, at + 16)
+    struct.pack_into('>Ii', data, at + 12, 40*n, begin + start*scale//25)
+    to.write_bytes(data)
+    return to
+
+def note(path, to, a, b, c, d):
+    "Let the header of the (only) track say how its frames are to be seen."
+    data, at = bytearray(path.read_bytes()), path.read_bytes().find(b'tkhd')
+    struct.pack_into('>5i', data, at + 44, 65536*a, 65536*b, 0, 65536*c, 65536*d)
+    to.write_bytes(data)
+    return to
+
+def promise(path, to, n):
+    "Let the header of an AVI promise `n` frames."
+    data = bytearray(path.read_bytes())
+    for at in (data.find(b'avih') + 24, data.find(b'strh') + 40): struct.pack_into('<I', data, at, n)
+    to.write_bytes(data)
+    return to
+
+def rows(*paths):
+    return pd.DataFrame([dict(corpus='Toy', quality='', label=0, method='real', video=p, target=p, source=p, pair='', split='train', path=p,
+                              mask='') for p in paths])
+
+def warned(root, *paths):
+    "What the check of lengths says of these files."
+    found = list(check_shown(CorpusScan('folder', root, rows(*paths), {}, inspect_files(root, paths))))
+    return found[0].names if found else []
+
+without_av = patch.object(videos, '_has_av', lambda: False)
+
+@pytest.mark.parametrize('bf, sound', [(0, False), (2, False), (0, True), (2, True)])
+@pytest.mark.parametrize('start, n', [(0, 30), (17, 30), (60, 30), (1, 30), (85, 5)])
+def test_frames_that_an_edit_list_hides_are_not_there(tmp_path, bf, sound, start, n):
+    "Losslessly trimmed: the frames shown are those of the whole clip, from the first to the last, however they are asked for."
+    whole = film(tmp_path/'a.mp4', frames(90), sound=sound, bf=str(bf), g='12')
+    cut, every = trim(whole, tmp_path/'cut.mp4', start, n), read_video(whole)
+    assert len(every) == 90 and (count_video(cut), video_info(cut).frames, lost_frames(cut)) == (n, n, 0)
+    assert (read_video(cut) == every[start:start+n]).all()
+    assert [(i, (f == every[start+i]).all()) for i, f in read_frames(cut, [0, n-1])] == [(0, True), (n-1, True)]
+    assert sum(1 for _ in video_frames(cut)) == n
+    with pytest.raises(BadFile, match=f'Frame {n} was asked for, the video has {n}'): list(read_frames(cut, [n]))
+    found = inspect_file(tmp_path, 'cut.mp4', deep=True)
+    assert (found['frames'], found['fault'], warned(tmp_path, 'cut.mp4')) == (n, '', [])
+    with without_av: assert count_video(cut) == n == len(list(read_frames(cut, None))) and lost_frames(cut) == 0
+
+def test_faces_are_taken_from_what_is_shown(tmp_path):
+    cut = trim(film(tmp_path/'a.mp4', frames(40), g='250', bf='2'), tmp_path/'cut.mp4', 12, 20)
+    meta = extract(rows('cut.mp4'), tmp_path, Even(3), 32, 'whole', tmp_path/'store')
+    assert FaceStore(tmp_path/'store').manifest.frame.tolist() == [0, 9, 19] and (meta['skipped'], meta['partial']) == ([], [])
+    cut.write_bytes(cut.read_bytes()[:-3000]) # its index lies at the end: what is trimmed and broken is broken
+    with pytest.raises(BadFile): read_video(cut)
+
+# where the point (x, y) is seen, and the same as an operation on arrays
+SEEN = {(1, 0, 0, 1): lambda m: m, (0, 1, -1, 0): lambda m: np.rot90(m, -1), (-1, 0, 0, -1): lambda m: np.rot90(m, 2),
+        (0, -1, 1, 0): lambda m: np.rot90(m), (-1, 0, 0, 1): np.fliplr, (1, 0, 0, -1): np.flipud,
+        (0, 1, 1, 0): lambda m: m.swapaxes(0, 1), (0, -1, -1, 0): lambda m: np.rot90(m, 2).swapaxes(0, 1)}
+
+@pytest.mark.parametrize('matrix', SEEN, ids=str)
+def test_turned_and_mirrored_as_the_file_says(tmp_path, matrix):
+    "All eight ways of holding a camera, for the colours, the brightness and the size."
+    plain, seen = film(tmp_path/'a.mp4', frames(2)), SEEN[matrix]
+    noted = note(plain, tmp_path/'noted.mp4', *matrix)
+    (_, f), (_, g) = (next(video_frames(p, [0])) for p in (plain, noted))
+    assert (g.rgb() == seen(f.rgb())).all() and (g.grey() == seen(f.grey())).all()
+    assert video_info(noted)[2:] == seen(f.rgb()).shape[1::-1]
+    a, b, c, d = matrix
+    with without_av:
+        if a*d < b*c:
+            with pytest.raises(BadFile, match='mirror') as e: list(video_frames(noted))
+            assert 'PyAV' in e.value.fix
+        else:
+            assert video_info(noted)[2:] == seen(f.rgb()).shape[1::-1]
+            assert np.abs(next(video_frames(noted, [0]))[1].rgb().astype(int) - g.rgb()).mean() < 3
+
+@pytest.mark.parametrize('codec', ['mjpeg', 'mpeg4', 'libx264'])
+def test_a_header_that_promises_too_much_costs_nothing(tmp_path, codec):
+    "Twenty frames of two hundred are twenty frames, and the shortfall is told."
+    good = film(tmp_path/'good.avi', frames(20), codec)
+    every = read_video(many := promise(good, tmp_path/'many.avi', 200))
+    assert (every == read_video(good)).all() and len(every) == 20
+    assert [(count_video(p), lost_frames(p)) for p in (good, many)] == [(20, 0), (20, 180)]
+    meta = extract(rows('many.avi', 'good.avi'), tmp_path, Even(4), 32, 'whole', tmp_path/'store')
+    assert meta['faces'] == 8 and meta['skipped'] == []
+    assert [(p['path'], p['asked'], p['cut'], '180 more frames' in p['reason']) for p in meta['partial']] == [('many.avi', 4, 4, True)]
+    assert warned(tmp_path, 'good.avi', 'many.avi') == ['many.avi (20, 200)']
+    with without_av: assert (count_video(many), lost_frames(many), len(read_video(many))) == (20, 180, 20)
+    data = many.read_bytes()
+    data = bytearray(data[:data.rfind(b'idx1')]); struct.pack_into('<I', data, 4, len(data) - 8)
+    many.write_bytes(data) # whole, without an index
+    assert count_video(many) == 20 and (read_video(many) == every).all()
+
+def test_frames_that_an_avi_repeats_by_empty_chunks_are_there_once(tmp_path):
+    "Screen recorders write a frame that did not change as a chunk of no bytes."
+    av = pytest.importorskip('av')
+    film(tmp_path/'a.avi', frames(12), 'mjpeg')
+    with av.open(str(tmp_path/'gaps.avi'), 'w') as out, av.open(str(tmp_path/'a.avi')) as source:
+        s = out.add_stream_from_template(source.streams.video[0])
+        for p in source.demux(video=0):
+            if p.size: p.stream = s; p.pts = p.dts = 10*p.dts; out.mux(p)
+    assert (count_video(tmp_path/'gaps.avi'), lost_frames(tmp_path/'gaps.avi')) == (12, 99)
+    assert (read_video(tmp_path/'gaps.avi') == read_video(tmp_path/'a.avi')).all()
+
+@pytest.mark.parametrize('codec', ['mjpeg', 'mpeg4', 'libx264'])
+@pytest.mark.parametrize('says', [20, 200])
+def test_what_is_cut_off_or_damaged_is_no_wrong_header(tmp_path, codec, says):
+    "Whatever its header promises: a file that breaks off, or is damaged within, is refused when it is read."
+    data = promise(film(tmp_path/'a.avi', frames(20), codec), tmp_path/'b.avi', says).read_bytes()
+    at = [i for i in range(len(data)) if data[i:i+4] == b'00dc' and i < data.rfind(b'idx1')]
+    for n in (len(data)*6//10, at[10], at[10] + 4, at[10] + 40): # anywhere; between two frames; in the head of one; within one
+        (tmp_path/'cut.avi').write_bytes(data[:n])
+        assert count_video(tmp_path/'cut.avi') == says
+        with pytest.raises(BadFile, match='decoded'): read_video(tmp_path/'cut.avi')
+        with without_av, pytest.raises(BadFile, match='decoded'): read_video(tmp_path/'cut.avi')
+    hurt = bytearray(data); hurt[at[10]+8:at[11]] = bytes(at[11] - at[10] - 8)
+    (tmp_path/'hurt.avi').write_bytes(hurt)
+    with pytest.raises(BadFile, match='decoded'): read_video(tmp_path/'hurt.avi')
+
 def test_corpus_errors(tree, tmp_path):
     (tree/'manipulated_sequences/Deepfakes/c23/videos/004_005.mp4').unlink()
     with pytest.raises(BadFile, match='004_005'): read_corpus('FF++', tree)
@@ -156,6 +301,7 @@ print(os.getpid(), flush=True)
 import ffd_repro.faces.cropping as c, ffd_repro.faces.extraction as e
 from pathlib import Path
 from ffd_repro.corpora.reading import read_corpus
+from ffd_repro.corpora.scan import CorpusScan
 from ffd_repro.faces.sampling import Sampling
 def slow(job): c.face_job(job); time.sleep(.4)
 e.face_job = slow

@@ -177,7 +177,7 @@ def check_sizes(seen):
 def _span(ends)->str: return ' to '.join(dict.fromkeys(ends))
 
 # %% ../../nbs/10_corpora/file_checks.ipynb #53200ffe
-SHOWN_SLACK = 3 # frames; not stated: chosen because containers round their duration, and phone clips promise up to two frames too many
+SHOWN_SLACK = 3 # frames; not stated: chosen because containers round their duration
 
 def check_turned(seen):
     "Every picture and its mask are turned alike."
@@ -189,12 +189,12 @@ def check_turned(seen):
                       'turn the pixels themselves and save both without the note', list(bad.path))
 
 def check_shown(seen):
-    "Every clip shows as many frames as it holds."
+    "Every clip lasts as long as its frames do."
     h = seen.heads[(seen.heads.fault == '') & seen.heads.fps.gt(0) & seen.heads.seconds.notna()]
     bad = h[(h.frames - h.seconds*h.fps).abs() > SHOWN_SLACK]
     if len(bad):
-        yield Finding('warn', 'clips hold another number of frames than they show (held, shown): cut without being encoded again, '
-                      'or a wrong header', 'encode them again (ffmpeg -i IN -crf 18 OUT), or frames that nobody sees are counted',
+        yield Finding('warn', 'clips hold another number of frames than their headers say (held, said): the header is wrong, or the rest '
+                      'is lost', 'those that are there are used; look at some to their end, or fetch them again',
                       [f'{r.Index} ({r.frames:g}, {r.seconds*r.fps:.0f})' for r in bad.itertuples()])
 
 # %% ../../nbs/10_corpora/file_checks.ipynb #86471d94

@@ -48,7 +48,8 @@ def _video_facts(path)->dict:
         name = suffix if suffix in box.format.name.split(',') else box.format.name.split(',')[0]
         codec = '/'.join(filter(None, (s.codec_context.name, s.codec_context.pix_fmt, 'sound' if box.streams.audio else '')))
         words = sorted({k.lower() for k in (*box.metadata, *s.metadata)} - {'language', 'handler_name', 'vendor_id'})
-        return dict(seconds=box.duration/1e6 if box.duration else None, format=name, codec=codec, words='+'.join(words))
+        seconds = float(s.duration*s.time_base) if s.duration else box.duration/1e6 if box.duration else None # its own: sound may go on
+        return dict(seconds=seconds, format=name, codec=codec, words='+'.join(words))
 
 # %% ../../nbs/10_corpora/heads.ipynb #eefa2dc3
 def _file_head(path, crf):

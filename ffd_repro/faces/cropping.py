@@ -17,7 +17,7 @@ from ..base.errors import BadFile, BadSetting, NoFace
 from ..base.paths import atomic, digest
 from ..corpora.frames import count_frames, frame_names, lazy_frames
 from ..corpora.reading import corpora
-from ..corpora.videos import SLACK
+from ..corpora.videos import SLACK, lost_frames
 from .detection import dlib_landmarks, eyes_turn
 from .geometry import Box, centre, crop, snap, square
 from .sampling import Sampling
@@ -228,14 +228,15 @@ def masks_of(root, path, mask, # of the corpus; of the fake and of its mask belo
 # %% ../../nbs/20_faces/cropping.ipynb #35d8664f
 def shortfall(asked:list, # frame numbers
               faces:Faces,
-              track       # {number: Found} or None
+              track,      # {number: Found} or None
+              lost=0      # frames that the header promised beyond those there are
              )->dict:     # {} where all is there
-    "How many of the frames asked for gave no face, and why."
-    if len(faces.frames) == len(asked): return {}
+    "How many of the frames asked for gave no face, and why; also what the file itself fell short of."
     beyond = sum(i > max(track) for i in asked) if track and any('+pair' in f.how for f in track.values()) else 0
     parts = [f'{beyond} beyond the end of its original or of its last face'] if beyond else []
     if left := len(asked) - len(faces.frames) - beyond: parts.append(f'{left} without a box')
-    return dict(asked=len(asked), cut=len(faces.frames), reason=', '.join(parts))
+    if lost: parts.append(f'its header promises {lost} more frames than it holds')
+    return {} if not parts else dict(asked=len(asked), cut=len(faces.frames), reason=', '.join(parts))
 
 # %% ../../nbs/20_faces/cropping.ipynb #67a70d83
 def _track_for(work, root, row, owner, cropping, frames):
@@ -256,6 +257,10 @@ def _mask_part(root, row, cropping, faces)->dict:
         if not note and not given.all(): note = f'{n-given.sum()} of {n} faces lie beyond its end'
     return dict(masks=pixels, mask=['real']*n if not row['label'] else ['official' if g else 'none' for g in given], mask_note=note)
 
+def _lost(path)->int:
+    "`lost_frames` of a video; folders and images promise nothing."
+    return lost_frames(path) if frame_names(path) is None else 0
+
 def _clip_part(faces)->dict:
     "What is kept of the frames after each face."
     return {} if faces.followers is None else dict(followers=faces.followers, after=faces.after, after_note=faces.note)
@@ -270,7 +275,7 @@ def face_job(job)->int: # (work folder, root, row of the manifest, owner, croppi
         track = _track_for(work, root, row, owner, cropping, frames)
         faces = faces_of(root, row['path'], frames, track, cropping.side, cropping.margin, cropping.after)
         kept = dict(faces=faces.pixels, frames=faces.frames, boxes=[x.box for x in faces.found], how=[x.how for x in faces.found],
-                    short=json.dumps(shortfall(frames, faces, track)))
+                    short=json.dumps(shortfall(frames, faces, track, _lost(Path(root)/row['path']))))
         if cropping.align: kept['turn'] = [x.turn for x in faces.found]
         kept |= _mask_part(root, row, cropping, faces) | _clip_part(faces)
         with atomic(done) as tmp, open(tmp, 'wb') as f: np.savez(f, **kept)

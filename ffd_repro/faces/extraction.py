@@ -283,7 +283,7 @@ def ffd_extract(view:Param('what to extract: FF++-LQ, FF++-HQ:NT, Celeb-DF …',
     except FFDError as e: raise SystemExit(str(e)) from None
     print(f"{meta['faces']} faces of {meta['videos']} videos ({meta['data']}, boxes: {meta['detector']}) in {shown(store)}")
     for s in meta['skipped']: print(f"skipped {s['path']}: {s['reason']}")
-    for s in meta['partial']: print(f"fewer faces of {s['path']}: {s['cut']} of {s['asked']}, {s['reason']}")
+    for s in meta['partial']: print(f"{s['cut']} of {s['asked']} faces of {s['path']}: {s['reason']}")
     for s in meta.get('mask_notes', ()): print(f"mask {s['path']}: {s['reason']}")
     if masks: print('masks: ' + ', '.join(f'{n} {kind}' for kind, n in meta['mask_counts'].items()))
     if after:
