@@ -4,8 +4,12 @@ import json
 import os
 import tarfile
 from pathlib import Path
+import numpy as np
 import pytest
+from PIL import Image
 from ffd_repro.base.errors import BadFile, FFDError, MissingData
+from ffd_repro.corpora.frames import count_frames, is_frame
+from ffd_repro.corpora.images import IMAGES
 from ffd_repro.corpora.locations import locate, view_videos
 from ffd_repro.corpora.reading import corpora, read_corpus
 
@@ -157,6 +161,57 @@ def test_dfdc_originals_of_another_part(tmp_path):
     pair = read_corpus('DFDC', tmp_path).set_index('video').pair
     assert pair['DFDC/dfdc_train_part_41/cccccccccc'] == 'DFDC/dfdc_train_part_0/aaaaaaaaaa'
     assert pair['DFDC/dfdc_train_part_41/dddddddddd'] == ''
+
+@pytest.mark.parametrize('real, fake', [(dict(label='REAL'), dict(label='FAKE')), (dict(is_fake=0), dict(is_fake=1)),
+                                        (dict(is_fake=False), dict(is_fake=True)), (dict(label=None, is_fake='0'), dict(label='1'))])
+def test_dfdc_labels_under_either_name(tmp_path, real, fake):
+    facts = {'a.mp4': real, 'b.mp4': fake | dict(original='a.mp4'), 'c.mp4': dict(split='train')}
+    files = dict.fromkeys((f'dfdc_train_part_0/{n}' for n in (*facts, 'd.mp4')), '')
+    plant(tmp_path, files | {'dfdc_train_part_0/metadata.json': json.dumps(facts)})
+    m = read_corpus('DFDC', tmp_path, missing='skip')
+    assert dict(zip(m.path.str[-5:-4], m.label)) == dict(a=0, b=1)
+    assert {p[0][-5:-4]: p[1] for p in m.attrs['problems']} == dict(c='this video has no label', d='metadata.json does not name this video')
+
+def test_dfdc_parts_in_folders_of_their_own_name(tmp_path):
+    "Some archives unpack into a second folder, some do not; the labels lie in either, as JSON or as a table."
+    for part, inner, said in ((0, 'dfdc_train_part_0/', 'json'), (1, '', 'json'), (36, 'dfdc_train_part_36/', 'outer'), (45, '', 'csv')):
+        outer = f'dfdc_train_part_{part:02}/'
+        facts = {f'a{part}.mp4': dict(label='REAL'), f'b{part}.mp4': dict(label='FAKE', original=f'a{part}.mp4')}
+        plant(tmp_path/'train', dict.fromkeys((outer + inner + n for n in facts), ''))
+        table = 'filename,label,original\n' + ''.join(f'{n},{f["label"]},{f.get("original", "")}\n' for n, f in facts.items())
+        plant(tmp_path/'train', {outer + 'labels.csv': table} if said == 'csv' else
+              {outer + inner*(said != 'outer') + 'metadata.json': json.dumps(facts)})
+    m = read_corpus('DFDC', tmp_path)
+    assert m.groupby('split').size().to_dict() == dict(train=4, val=2, test=2) and m.label.sum() == 4
+    assert (m.pair != '').all() and m.video.iloc[0].startswith('DFDC/dfdc_train_part_')
+
+@pytest.mark.parametrize('suffix', IMAGES)
+def test_every_image_suffix_is_read_by_everybody(tmp_path, suffix):
+    for side in ('real', 'fake'):
+        (tmp_path/side).mkdir()
+        for n in range(2): Image.fromarray(np.full((20, 30, 3), 40*n, np.uint8)).save(tmp_path/side/f'{n}{suffix}')
+    m = read_corpus('folder', tmp_path)
+    assert len(m) == 4 and is_frame(f'x{suffix.upper()}') and count_frames(tmp_path/m.path[0]) == 1
+    assert count_frames(tmp_path/'real') == 2
+
+ODD = (b"quo'te\".mp4", b' sp ace .mp4', b'-dash.mp4', b'x'*251 + b'.mp4', 'é 日本.mp4'.encode(), b'NA.mp4') # names, but text
+NO_TEXT = (b'caf\xe9.mp4', b'two\nlines.mp4', b'a\rb.mp4', b'\x1b[31m.mp4')
+
+def test_names_that_are_no_text_are_counted(tmp_path):
+    for side in (b'/real/', b'/fake/'):
+        os.makedirs(os.fsencode(tmp_path) + side)
+        for name in ODD + NO_TEXT: open(os.fsencode(tmp_path) + side + name, 'wb').close()
+    with pytest.raises(BadFile, match='(?s)not UTF-8.*7 more.*where: [^\n]*\n  fix') as e: read_corpus('folder', tmp_path)
+    str(e.value).encode()
+    m = read_corpus('folder', tmp_path, missing='skip')
+    assert {os.fsencode(p[5:]) for p in m.path} == set(ODD)
+    assert {os.fsencode(p[0][5:]) for p in m.attrs['problems']} == set(NO_TEXT) and len(m.attrs['problems']) == 8
+
+def test_names_that_differ_in_case_are_told(tmp_path):
+    plant(tmp_path, ('real/Name.mp4', 'real/name.mp4', 'fake/Name.mp4'))
+    if len(os.listdir(tmp_path/'real')) < 2: pytest.skip('here case does not count')
+    m = read_corpus('folder', tmp_path, missing='skip')
+    assert len(m) == 2 and m.attrs['problems'] == [('real/name.mp4', 'the same video as real/Name.mp4', 'keep one of the two')]
 
 def test_unsafe_archive(tmp_path):
     plant(tmp_path, TREES['WildDeepfake'][1]())

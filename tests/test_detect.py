@@ -52,6 +52,19 @@ def ffd_detect(*words, cwd, **env):
     return subprocess.run([*PYTHON, script, *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=300,
                           env=os.environ | ROOT | env)
 
+@pytest.mark.parametrize('code', ['utf-8', 'ascii'])
+def test_names_that_are_no_text(weights, tmp_path, code):
+    home = tmp_path/'mine'
+    home.mkdir()
+    for name in (b'caf\xe9.tif', '顔.TIFF'.encode(), b'-two\nlines.png', b'no\xff.txt'):
+        picture(home/'x.png', somebody(1))
+        os.rename(os.fsencode(home/'x.png'), os.fsencode(home) + b'/' + name)
+    done = ffd_detect(home, '--weights', weights, '--out', tmp_path/'out', '--quiet', cwd=tmp_path, PYTHONIOENCODING=code)
+    assert done.returncode == 0 and 'Traceback' not in done.stderr, done.stderr
+    files = [Path(f['file']).name for f in json.loads((tmp_path/'out'/'answers.json').read_text())['files']]
+    assert set(files) == {'caf' + chr(92) + 'udce9.tif', '顔.TIFF', '-two' + chr(92) + 'nlines.png'}
+    assert set(pd.read_csv(tmp_path/'out'/'answers.csv').file.str.rsplit('/', n=1).str[1]) == set(files)
+
 def test_a_folder_with_anything_in_it(weights, tmp_path):
     home = tmp_path/'mine'
     (home/'deep'/'.git').mkdir(parents=True)

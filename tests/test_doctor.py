@@ -160,6 +160,13 @@ def test_names_that_are_no_text(tree, tmp_path):
     assert done.returncode == 0 and 'unknown' in done.stdout
     assert json.loads((tmp_path/'report.json').read_text())['verdict'] == 'warn'
 
+def test_names_that_are_no_text_in_a_plain_folder(tmp_path):
+    for n in range(2):
+        for label in (0, 1): still(tmp_path, label, '.png', (64, 64), n)
+    shutil.copy(tmp_path/'fake'/'00.png', os.fsencode(tmp_path/'fake') + b'/caf\xe9.png')
+    done = doctor(tmp_path, '--clips', 0)
+    assert 'left out: its name is not UTF-8' in done.stdout and 'caf' + chr(92) + 'udce9.png' in done.stdout and 'broke' not in done.stdout
+
 def test_a_folder_without_permission(tree):
     root = tree('ff')
     if os.geteuid() == 0: pytest.skip('the superuser may read everything')
@@ -264,14 +271,20 @@ def test_formats_and_sizes_that_tell_the_label_are_named_and_end_with_one(tmp_pa
     assert not [k for k in alike if k[1] == 'facts'] and examine(tmp_path/'alike')['exit'] == 0
     lines_fit(report_text(examine(tmp_path/'told')))
 
-def test_a_mask_that_is_not_turned_with_its_picture_is_wrong(tmp_path):
+@pytest.mark.parametrize('note, size, mask, found', [(6, (110, 80), (110, 80), None), (6, (110, 80), (80, 110), None), # they tell
+    (6, (110, 80), (90, 90), ('warn', 'turned')), (3, (110, 80), (110, 80), ('wrong', 'turned')), # they fit neither way; they do not tell
+    (6, (80, 80), (80, 80), ('wrong', 'turned')), (1, (110, 80), (110, 80), None), (1, (110, 80), (80, 110), ('warn', 'turned'))])
+@pytest.mark.parametrize('suffix', ['.jpg', '.tif'])
+def test_a_mask_that_does_not_lie_on_its_picture_is_named(tmp_path, suffix, note, size, mask, found):
     camera = Image.Exif()
-    camera[274] = 6
+    camera[274] = note
     for n in range(2):
-        for label in (0, 1): still(tmp_path, label, '.jpg', (110, 80), n, exif=camera)
-    Image.fromarray(np.zeros((80, 110), np.uint8)).save(tmp_path/'mask.png')
-    (tmp_path/'manifest.csv').write_text('path,label,mask\nreal/00.jpg,0,\nreal/01.jpg,0,\nfake/00.jpg,1,mask.png\nfake/01.jpg,1,mask.png\n')
-    assert findings(tmp_path, corpus='manifest')['wrong', 'turned']['count'] == 2
+        for label in (0, 1): still(tmp_path, label, suffix, size, n, exif=camera)
+    Image.fromarray(np.zeros(mask[::-1], np.uint8)).save(tmp_path/'mask.png')
+    rows = [f'{("real", "fake")[l]}/{n:02}{suffix},{l},{"mask.png"*l}' for l in (0, 1) for n in range(2)]
+    (tmp_path/'manifest.csv').write_text('\n'.join(['path,label,mask', *rows]) + '\n')
+    told = findings(tmp_path, corpus='manifest', clips=0)
+    assert [k for k in told if k[1] == 'turned'] == [found]*bool(found) and (not found or told[found]['count'] == 2)
 
 def test_a_clip_that_was_cut_without_being_encoded_is_named(tmp_path):
     av = pytest.importorskip('av')

@@ -173,4 +173,6 @@ def begin():
 
 def main():
     "What every console script calls."
+    for stream in (sys.stdout, sys.stderr): # a name that the terminal has no letters for is shown with escapes
+        with suppress(AttributeError): stream.reconfigure(errors='backslashreplace')
     return perform(begin)

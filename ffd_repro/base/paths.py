@@ -151,4 +151,4 @@ def digest(what # bytes, text, or the path of a file
     "A short fingerprint of some bytes, a text or a file's content."
     if isinstance(what, Path):
         with what.open('rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()[:16]
-    return hashlib.sha256(what.encode() if isinstance(what, str) else bytes(what)).hexdigest()[:16]
+    return hashlib.sha256(what.encode(errors='surrogatepass') if isinstance(what, str) else bytes(what)).hexdigest()[:16]

@@ -13,7 +13,8 @@ import re
 from pathlib import Path
 import pandas as pd
 from ..base.paths import digest
-from .images import IMAGES
+from .frames import frame_note
+from .images import IMAGES, mask_note
 from .label_checks import is_list
 from .scan import QUALITY_CRF, Finding
 
@@ -70,7 +71,8 @@ _HARMLESS = re.compile(r'label|name this video|the same video|no part', re.I) # 
 
 def check_refused(seen):
     "Nothing was refused by the reader."
-    problems = pd.DataFrame([tuple(p) for p in seen.notes.get('problems', []) if not is_list(p[0])], columns=['path', 'what', 'fix'])
+    problems = [tuple(p) for p in seen.notes.get('problems', []) if not is_list(p[0])]
+    problems = pd.DataFrame(problems, columns=['path', 'what', 'fix'], dtype=object) # a path need not be text
     kind = problems.what.str.replace(r"\S*[/'\d]\S*", '…', regex=True) # without the names in it
     for what, group in problems.groupby(kind, sort=False):
         yield Finding('warn' if _HARMLESS.search(what) else 'wrong', f'left out: {what}', group.fix.iloc[0],
@@ -180,13 +182,22 @@ def _span(ends)->str: return ' to '.join(dict.fromkeys(ends))
 SHOWN_SLACK = 3 # frames; not stated: chosen because containers round their duration
 
 def check_turned(seen):
-    "Every picture and its mask are turned alike."
-    t = seen.table().dropna(subset=['width'])
-    t = t[t['mask'].isin(seen.heads.index) & t.words.notna()]
-    turned, of_mask = t.words.str.contains('turned'), t['mask'].map(seen.heads.words).fillna('').str.contains('turned')
-    if (bad := t[turned != of_mask]).shape[0]:
-        yield Finding('wrong', 'pictures are turned by a note in the file (EXIF) and their masks are not, or the other way round',
-                      'turn the pixels themselves and save both without the note', list(bad.path))
+    "Every mask lies on its picture."
+    t, open_, other = seen.table().dropna(subset=['width']), [], []
+    noted = lambda words: 'turned' in str(words)
+    for r in t[t['mask'].isin(seen.heads.index[seen.heads.width.notna()])].itertuples():
+        m = seen.heads.loc[r.mask]
+        size, shown, alone = (m.height, m.width), (r.height, r.width), noted(r.words) != noted(m.words)
+        if size == shown and not alone: continue
+        note, own = (frame_note(seen.root/p, 0) for p in (r.path, r.mask))
+        if mask_note(size, shown, note) is None: other.append(f'{r.path} ({r.width:g}x{r.height:g}, {m.width:g}x{m.height:g})')
+        elif size == shown and (max(note, own) < 5 or size[0] == size[1]): open_.append(r.path)
+    if open_:
+        yield Finding('wrong', 'pictures are turned by a note in the file (EXIF) and their masks are not, or the other way round, and the '
+                      'sizes do not tell which is right', 'turn the pixels themselves and save both without the note', open_)
+    if other:
+        yield Finding('warn', 'masks have another shape than their pictures (picture, mask) and are left out',
+                      'fetch the masks again, or leave these fakes out where masks count', other)
 
 def check_shown(seen):
     "Every clip lasts as long as its frames do."

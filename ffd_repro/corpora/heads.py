@@ -60,7 +60,8 @@ def _file_head(path, crf):
         if lost := lost_bytes(f): raise BadFile(f'The download broke off: at least {lost} bytes are missing.', where=path)
     if path.suffix.lower() in IMAGES:
         with need('PIL.Image').open(path) as image:
-            width, height = (image.size[::-1] if image.getexif().get(274, 1) in (5, 6, 7, 8) else image.size) # as it is looked at
+            lying = image.format != 'TIFF' and image.getexif().get(274, 1) in (5, 6, 7, 8) # of TIFF PIL gives the size as it is looked at
+            width, height = image.size[::-1] if lying else image.size
             return dict(size=size, frames=1, width=width, height=height, **_image_facts(image))
     info = video_info(path)
     if not info.frames: raise BadFile('There is no frame in it.', where=path)

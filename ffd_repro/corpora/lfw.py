@@ -12,7 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from tarfile import TarError
 import pandas as pd
-from ..base.errors import BadFile, MissingData, need
+from ..base.errors import BadFile, MissingData, need, readable
 from ..base.paths import cache
 from .images import IMAGES
 
@@ -27,13 +27,13 @@ def _is_inside(path:Path, root:Path)->bool:
 
 # %% ../../nbs/10_corpora/lfw.ipynb #4de43986
 def people_folders(root # folder of folders
-                  )->pd.DataFrame: # path (POSIX, relative to `root`), person; attrs['refused']: links that lead out
+                  )->pd.DataFrame: # path (POSIX, relative to `root`), person; attrs['refused']: links that lead out, names that are no text
     "The photographs of `<person>/<image>`."
     root = Path(root)
     folders = sorted(Path(e) for e in os.scandir(root) if e.is_dir() and not e.name.startswith('.'))
-    found = [(f'{d.name}/{f.name}', d.name, _is_inside(f, root)) for d in folders for f in _images(d)]
+    found = [(f'{d.name}/{f.name}', d.name, _is_inside(f, root) and readable(f) == str(f)) for d in folders for f in _images(d)]
     table = pd.DataFrame([f[:2] for f in found if f[2]], columns=['path', 'person'])
-    table.attrs['refused'] = [f[0] for f in found if not f[2]]
+    table.attrs['refused'] = [readable(f[0]) for f in found if not f[2]]
     return table
 
 # %% ../../nbs/10_corpora/lfw.ipynb #bd69989a

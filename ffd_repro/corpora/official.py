@@ -17,6 +17,7 @@ from ffd_repro.corpora import (
     pairs as own_pairs,  # noqa: F401 (registers its corpora)
 )
 from .frames import tar_folders
+from .images import IMAGES
 from .reading import Corpus, Part, corpora, entries, find_folders, path_key, row_of
 from .splits import by_lists, hold_out, hold_out_groups, identity_split, read_lists
 
@@ -116,20 +117,26 @@ _celeb('Celeb-DF-v1', ('Celeb-DF-v1', 'CelebDF-v1', 'celeb_df_v1', 'Celeb-DF-1')
 
 # %% ../../nbs/10_corpora/official.ipynb #0d312e58
 def _dfdc_meta(folder:Path)->dict: # file name -> facts
-    "What the metadata or the table of one folder says."
-    tables = [f for name in ('labels.csv', 'label.csv', 'metadata.json')
-              for d in (folder, folder.parent if folder.name == 'videos' else folder) if (f := d/name).is_file()]
+    "What the metadata or the table of one folder says; it may lie one folder higher where that holds no other."
+    around = [folder] + [folder.parent]*(folder.name == 'videos' or '_part_' in folder.parent.name)
+    tables = [f for name in ('labels.csv', 'label.csv', 'metadata.json') for d in around if (f := d/name).is_file()]
     if not tables:
         raise BadFile('The folder has no metadata.json and no labels.csv, so its labels are unknown.', where=folder,
                       fix='fetch it with the videos')
     try:
         text = tables[0].read_text(encoding='utf-8-sig')
-        return json.loads(text) if tables[0].suffix == '.json' else {r['filename'].removesuffix('.mp4') + '.mp4': r
+        return dict(json.loads(text)) if tables[0].suffix == '.json' else {r['filename'].removesuffix('.mp4') + '.mp4': r
             for r in csv.DictReader(text.splitlines())}
-    except (ValueError, KeyError) as e: raise BadFile(f'{tables[0].name} cannot be read.', where=tables[0], fix='fetch it again') from e
+    except (ValueError, TypeError, KeyError) as e:
+        raise BadFile(f'{tables[0].name} cannot be read.', where=tables[0], fix='fetch it again') from e
 
 # %% ../../nbs/10_corpora/official.ipynb #7b4be234
-_LABELS = {'real': 0, 'fake': 1, '0': 0, '1': 1}
+_LABELS = {'real': 0, 'fake': 1, '0': 0, '1': 1, 'false': 0, 'true': 1}
+
+def _label(facts)->tuple: # 0 real, 1 fake, None; what was given
+    "The label that DFDC's facts of a video give: the training parts as `label`, the later sets as `is_fake`."
+    given = [facts[k] for k in ('label', 'is_fake') if facts.get(k) not in (None, '')] if isinstance(facts, dict) else []
+    return (_LABELS.get(str(given[0]).strip().lower()), given[0]) if given else (None, None)
 
 def _dfdc_part(folder:str, official:set # 'validation', 'test' where they are there
               )->str:
@@ -155,10 +162,10 @@ def _dfdc_lists(manifest:pd.DataFrame, root:Path, seed:int, notes)->pd.DataFrame
 # %% ../../nbs/10_corpora/official.ipynb #4cd94e24
 def _dfdc_row(row:dict, facts, part:str, named:dict, notes)->list: # of one row, or none
     "A video's row, completed by what its folder says of it."
-    label = _LABELS.get(str(facts.get('label')).lower()) if isinstance(facts, dict) else None
+    label, given = _label(facts)
     if label is None:
-        given = repr(facts.get('label')) if isinstance(facts, dict) else repr(facts)
-        what = 'metadata.json does not name this video' if facts is None else f'the label {given} is neither REAL nor FAKE'
+        what = 'metadata.json does not name this video' if facts is None else 'this video has no label' if given is None else \
+            f'the label {given!r} is neither REAL nor FAKE'
         notes.trouble(row['path'], what, 'remove the file, or fetch the labels again')
         return []
     original = Path(facts.get('original') or row['path']).stem
@@ -166,8 +173,9 @@ def _dfdc_row(row:dict, facts, part:str, named:dict, notes)->list: # of one row,
                        pair=named.get(original, ''))]
 
 _dfdc_folders = 'dfdc_train_part_*', 'train/dfdc_train_part_*', 'train_sample_videos'
+_dfdc_nested = [f'{f}/dfdc_train_part_*' for f in _dfdc_folders[:2]] # as the archives unpack
 corpora.register(Corpus(
-    'DFDC', ('DFDC', 'dfdc_train', 'dfdc_full'), tuple(Part(f, None, '') for f in (*_dfdc_folders, 'validation', 'test')),
+    'DFDC', ('DFDC', 'dfdc_train', 'dfdc_full'), tuple(Part(f, None, '') for f in (*_dfdc_folders, *_dfdc_nested, 'validation', 'test')),
     _dfdc_lists, ('swap',), signs=_dfdc_folders, counts=dict(real=23654, swap=104500),
     bench={'DFDC_Real': 'real', 'DFDC_Fake': 'swap'}, source='ai.meta.com/datasets/dfdc'));
 
@@ -189,7 +197,7 @@ def _preview_rows(root:Path, notes):
     originals = {Path(p).stem: name(p) for p in files if p.lower().startswith('original_videos')}
     for path in files:
         f = facts.pop(path_key('/' + path)[1:], None)
-        label = _LABELS.get(str(f.get('label')).lower()) if isinstance(f, dict) else None
+        label, _ = _label(f)
         if label is None:
             notes.trouble(path, 'dataset.json gives this video no label', 'remove the file, or fetch dataset.json again')
             continue
@@ -265,7 +273,7 @@ corpora.register(Corpus(
 def _hff_rows(root:Path, notes):
     "The rows of HFF; images that are neither in `real` nor in `fake` are ignored."
     for path in foreign.walk(root, root, notes):
-        if Path(path).suffix.lower() not in foreign.IMAGES or path.startswith('boxes/'): continue
+        if Path(path).suffix.lower() not in IMAGES or path.startswith('boxes/'): continue
         label, inner = foreign.side_of(path)
         if label is None: notes.ignored.append(path); continue
         video, number = 'HFF/' + path.rsplit('.', 1)[0], re.match(r'\d{3,}', Path(path).stem)
@@ -280,5 +288,5 @@ def _hff_lists(manifest:pd.DataFrame, root:Path, seed:int, notes)->pd.DataFrame:
                           seed)  # 4:1 is LDFnet IV-A; the tenth: not stated, chosen because an epoch must be selected
 
 corpora.register(Corpus(
-    'HFF', ('HFF', 'Hybrid-Fake-Face', 'HybridFakeFace'), (_hff_rows,), _hff_lists, cropped=True, media=foreign.IMAGES,
+    'HFF', ('HFF', 'Hybrid-Fake-Face', 'HybridFakeFace'), (_hff_rows,), _hff_lists, cropped=True, media=IMAGES,
     source='github.com/EricGzq/Hybrid-Fake-Face-Dataset'));

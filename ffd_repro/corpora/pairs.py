@@ -91,7 +91,7 @@ def _photograph_rows(root:Path, notes:Notes):
     tested, at = tested_people(root, table), Path(table.attrs['root'])
     notes.missing += table.attrs['missing']
     for path in table.attrs['refused']:
-        notes.trouble(path, 'a symbolic link that leads out of the corpus', 'put the files themselves there')
+        notes.trouble(path, 'a symbolic link that leads out of the corpus, or a name that is not UTF-8', 'put the file itself there')
     for path, person in zip(table.path, table.person):
         if person in tested: notes.ignored.append(path); continue
         yield row_of('photographs', 0, 'real', f'photographs/{path}', str((at/path).resolve()), person)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 import pandas as pd
 from ..base.deferred import DeferredRegistry
-from ..base.errors import BadFile, BadSetting, MissingData, UnknownName
+from ..base.errors import BadFile, BadSetting, MissingData, UnknownName, readable
 
 # %% ../../nbs/10_corpora/reading.ipynb #4ea46270
 class Part(NamedTuple):
@@ -198,9 +198,18 @@ def _official(corpus:Corpus, root:Path, quality:str, notes:Notes)->tuple: # rows
     return rows, corpus.lists
 
 # %% ../../nbs/10_corpora/reading.ipynb #bfb27eea
+def _is_text(row:dict, notes:Notes)->bool:
+    "Whether the names of a file and its mask are text; where not, that is noted."
+    text = all(readable(row[k]) == row[k] for k in ('video', 'path', 'mask'))
+    if not text:
+        notes.trouble(row['path'], 'its name is not UTF-8, or has a line break or another control character in it', 'rename it')
+    return text
+
 def find_rows(corpus:Corpus, root:Path, quality:str, notes:Notes)->tuple: # rows, and the function that labels and splits them
     "The rows of a corpus in its own folders, else in another form; no rows where it has none."
-    def read(form): return form(corpus, root, quality, notes)
+    def read(form):
+        rows, lists = form(corpus, root, quality, notes)
+        return [r for r in rows if _is_text(r, notes)], lists
     own = read(_official)
     return own if own[0] else next((found for form in forms.values() if (found := read(form))[0]), ([], None))
 

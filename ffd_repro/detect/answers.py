@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
-from ..base.errors import BadFile, BadSetting, MissingData
+from ..base.errors import BadFile, BadSetting, MissingData, readable
 from ..corpora.frames import is_frame
 from .calibration import picture_numbers, rate_text, unlike, verdict_of
 from .pretrained import Pretrained, find_weights, from_pretrained, limits_of
@@ -126,7 +126,7 @@ def answer_for(path, pre:Pretrained,
 
 def _answered(path, seen:Seen, fault)->Answer:
     "The answer from what was seen, and from what went wrong."
-    facts = dict(file=str(path), kind='photo' if is_frame(Path(path).name) else 'video', looked_at=seen.frames)
+    facts = dict(file=readable(path), kind='photo' if is_frame(Path(path).name) else 'video', looked_at=seen.frames)
     none = dict(score=None, faces=[], frames=[])
     if fault and not seen.rows:
         said = '; '.join(filter(None, (fault.what.rstrip('.'), fault.fix)))
@@ -166,7 +166,7 @@ def detect(paths, # a path, or several: photos, videos, folders of them
             bar.update()
     kept = ('detector', 'setting', 'side', 'run', 'train', 'data', 'sha256', 'parameters', 'finder', 'calibration')
     facts = dict(version=1, limits=limits_of(pre.facts), weights={k: pre.facts.get(k) for k in kept}, notes=list(pre.notes),
-                 files=[a.facts for a in answers], others=[str(o) for o in others])
+                 files=[a.facts for a in answers], others=[readable(o) for o in others])
     return Report(facts, tuple(a.shown for a in answers))
 
 def _with_progress(path, pre, frames, finder, progress)->Answer:

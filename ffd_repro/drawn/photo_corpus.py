@@ -208,7 +208,7 @@ def forge(root, out,          # of the photographs (`lfw.photographs`); where th
     ready, why = with_faces(table, landmark_table(at, table.path, out/'landmarks.jsonl', find, workers, progress), seed)
     jobs, lonely = plan_forgeries(ready, methods, per_photo, seed)
     rows, left = _forge_all(jobs, at, out, seed, workers, progress)
-    away = [(p, 'listed, and not there') for p in attrs['missing']] + [(p, 'a link out of the folder') for p in attrs['refused']]
+    away = [(p, 'listed, and not there') for p in attrs['missing']] + [(p, 'a link out, or its name no text') for p in attrs['refused']]
     left = away + why + lonely + left
     save_table(out/'manifest.csv', pd.DataFrame(rows))
     save_table(out/'skipped.csv', pd.DataFrame(left, columns=['path', 'why']))

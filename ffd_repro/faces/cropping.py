@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from ..base.errors import BadFile, BadSetting, NoFace
 from ..base.paths import atomic, digest
-from ..corpora.frames import count_frames, frame_names, lazy_frames
+from ..corpora.frames import count_frames, frame_names, frame_note, lazy_frames
+from ..corpora.images import mask_note, turn_by_note
 from ..corpora.reading import corpora
 from ..corpora.videos import SLACK, lost_frames
 from .detection import dlib_landmarks, eyes_turn
@@ -210,6 +211,16 @@ def mask_numbers(path, mask, # files or folders of the video and of its mask
     at = {name: k for k, name in enumerate(masks)}
     return {i: at[names[i]] for i in frames if names[i] in at}
 
+def _on_frame(grey, mask, path, i, size):
+    "A mask, turned and scaled as frame `i` of `path` is."
+    if grey.shape == size: return grey
+    note = mask_note(grey.shape, size, frame_note(path, i))
+    if note is None:
+        raise BadFile(f'The mask is {grey.shape[1]}x{grey.shape[0]} pixels and its frame {size[1]}x{size[0]}.', where=mask,
+                      fix='it belongs to another picture, or is turned another way; save both without a note (EXIF) of how to turn them')
+    grey = turn_by_note(grey, note)
+    return grey if grey.shape == size else cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA)
+
 def masks_of(root, path, mask, # of the corpus; of the fake and of its mask below it
              faces:Faces,
              margin            # as the faces were cropped
@@ -221,7 +232,7 @@ def masks_of(root, path, mask, # of the corpus; of the fake and of its mask belo
     of = {m: faces.frames.index(i) for i, m in number.items()}
     for m, frame in lazy_frames(Path(root)/mask, of, SLACK):
         k, grey = of[m], cv2.cvtColor(frame.rgb(), cv2.COLOR_RGB2GRAY)
-        if grey.shape != faces.sizes[k]: grey = cv2.resize(grey, faces.sizes[k][::-1], interpolation=cv2.INTER_AREA)
+        grey = _on_frame(grey, Path(root)/mask, Path(root)/path, faces.frames[k], faces.sizes[k])
         out[k], given[k] = crop_face(grey, faces.found[k], side, margin), True
     return out, given
 
