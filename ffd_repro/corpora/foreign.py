@@ -9,11 +9,13 @@ __all__ = ['VIDEOS', 'ORDERS', 'FF_PAIRS', 'walk', 'leaf_folders', 'side_of', 's
 
 # %% ../../nbs/10_corpora/foreign.ipynb #6ec01836
 import json
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 import pandas as pd
 from ..base.errors import BadFile, need
+from ..base.given import given_json, given_table
 from ..base.paths import atomic
 from .images import IMAGES
 from ffd_repro.corpora.reading import (
@@ -93,7 +95,7 @@ def _table(root:Path)->pd.DataFrame:
     file = next((f for f in (root/'manifest.csv', root/'manifest.parquet') if f.is_file()), None)
     if file is None: return pd.DataFrame()
     try:
-        if file.suffix == '.csv': table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding='utf-8-sig')
+        if file.suffix == '.csv': table = given_table(file)
         else: need('pyarrow', extra='parquet'); table = pd.read_parquet(file).fillna('').astype(str)
     except (ValueError, OSError) as e:
         raise BadFile(f'The table cannot be read ({str(e).splitlines()[0]}).', where=file, fix='write it again as UTF-8') from e
@@ -119,7 +121,7 @@ def table_rows(name:str # of the corpus
             if r.get('split', '') not in ('', *PARTS):
                 notes.trouble(path, f'there is no part {r["split"]!r}', 'write train, val or test, or leave it empty')
                 continue
-            if not (root/path).exists(): notes.missing.append(path); continue
+            if not os.path.exists(root/path): notes.missing.append(path); continue
             stem = path.rsplit('.', 1)[0]
             yield row_of(name, label, *[r.get(k) or d for k, d in dict(method=('real', 'fake')[label], video=f'{name}/{stem}').items()],
                          path, r.get('target') or Path(path).stem,
@@ -308,17 +310,20 @@ def bench_folder(root:Path, path:str, # of a frame, as the JSON has it
         if step not in known: known[step] = next((b/step for b in bench_bases(root) if (b/step).is_dir()), None)
         if known[step]: return (known[step]/'/'.join(steps[i+1:])).relative_to(root).as_posix()
 
+def _is_entry(value)->bool: # of a video: a list of its frames
+    return isinstance(value, dict) and isinstance(frames := value.get('frames'), list) and all(isinstance(f, str) for f in frames[:1])
+
 def bench_videos(file:Path):
     "Yield (label name, part, quality, video, entry) of a JSON file."
-    try: text = json.loads(file.read_text(encoding='utf-8-sig'))
-    except ValueError as e: raise BadFile(f'{file.name} cannot be read.', where=file, fix='fetch it again') from e
-    for labels in text.values():
-        for label, parts in labels.items():
-            for part, videos in parts.items():
-                for key, value in videos.items() if isinstance(videos, dict) else ():
-                    if isinstance(value, dict) and 'frames' in value: yield label, part, '', key, value
-                    elif isinstance(value, dict):
-                        yield from ((label, part, key, v, e) for v, e in value.items() if isinstance(e, dict) and 'frames' in e)
+    text = given_json(file, dict, f'{file.name} cannot be read')
+    try:
+        for labels in text.values():
+            for label, parts in labels.items():
+                for part, videos in parts.items():
+                    for key, value in videos.items() if isinstance(videos, dict) else ():
+                        if _is_entry(value): yield label, part, '', key, value
+                        elif isinstance(value, dict): yield from ((label, part, key, v, e) for v, e in value.items() if _is_entry(e))
+    except AttributeError as e: raise BadFile(f'{file.name} cannot be read: it has another form.', where=file, fix='fetch it again') from e
 
 # %% ../../nbs/10_corpora/foreign.ipynb #5e7569f1
 def _bench_row(corpus:Corpus, label:str, part:str, quality:str, video:str, entry:dict, folder:str)->dict:

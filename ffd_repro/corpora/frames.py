@@ -9,12 +9,14 @@ __all__ = ['is_frame', 'frames_in_order', 'tar_folders', 'split_tar', 'frame_nam
 # %% ../../nbs/10_corpora/frames.ipynb #cddb9446
 import os
 import re
+import stat
 import tarfile
 import zlib
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 import cv2
 from ..base.errors import BadFile, BadSetting
+from ..base.given import MOST_BYTES, given_bytes
 from .images import IMAGES, decode_image, exif_note
 from .videos import VideoFrame, count_video, no_permission, video_frames
 
@@ -55,6 +57,7 @@ def _index(path:str, mtime:int, size:int)->dict:
     try:
         with tarfile.open(path, 'r:*') as tar:
             for m in tar:
+                if m.size > MOST_BYTES: raise BadFile(f'{m.name!r} has {m.size} bytes, more than a picture has.', where=path, fix=_TAR)
                 at = PurePosixPath(_safe(m, path))
                 if m.isfile() and is_frame(at.name): found.setdefault(at.parent.as_posix(), {})[at.name] = m
             tar.fileobj.seek(tar.offset)
@@ -69,6 +72,7 @@ def _members(path)->dict:
     try: facts = Path(path).stat()
     except PermissionError as e: raise no_permission(path) from e
     except OSError as e: raise BadFile('No such archive.', where=path, fix='check the path') from e
+    if not stat.S_ISREG(facts.st_mode): raise BadFile('This is no file.', where=path, fix='put the archive itself there')
     return _index(str(path), facts.st_mtime_ns, facts.st_size)
 
 def tar_folders(path # of a tar, plain or compressed
@@ -103,17 +107,18 @@ def _folder_files(path)->dict:
     "The same for a folder on the disk; a link that leads out of it is refused."
     try: entries = {e.name: e for e in os.scandir(path) if is_frame(e.name)}
     except PermissionError as e: raise no_permission(path) from e
-    out = next((e for e in entries.values() if e.is_symlink() and Path(path).resolve() not in Path(e.path).resolve().parents), None)
+    inside = lambda e: Path(os.path.realpath(e.path)).is_relative_to(os.path.realpath(path))
+    out = next((e for e in entries.values() if e.is_symlink() and not inside(e)), None)
     if out: raise BadFile(f'{out.name} is a link that leads out of the folder.', where=path, fix='put the image itself there')
     if not entries: raise BadFile('No frames in this folder.', where=path, fix='it should hold images whose names are numbers')
-    return {n: Path(entries[n].path).read_bytes for n in frames_in_order(entries)}
+    return {n: partial(given_bytes, entries[n].path) for n in frames_in_order(entries)}
 
 # %% ../../nbs/10_corpora/frames.ipynb #74572d69
 def _listed(path)->dict|None:
     "The files of a path that is an image or a folder, on the disk or in an archive; None for a video."
     if inside := split_tar(path): return _tar_files(path, *inside)
     if os.path.isdir(path): return _folder_files(path)
-    return {Path(path).name: Path(path).read_bytes} if Path(path).suffix.lower() in IMAGES else None
+    return {Path(path).name: partial(given_bytes, path)} if Path(path).suffix.lower() in IMAGES else None
 
 def frame_names(path # a video, an image, a folder, or a folder in an archive
                )->list|None: # names without suffix, in order; None for a video

@@ -13,6 +13,7 @@ from pathlib import Path
 from tarfile import TarError
 import pandas as pd
 from ..base.errors import BadFile, MissingData, need, readable
+from ..base.given import given_table
 from ..base.paths import cache
 from .images import IMAGES
 
@@ -49,9 +50,7 @@ def listed_photographs(root # folder with a manifest.csv
                       )->pd.DataFrame: # path, person; attrs['missing']: listed and not there
     "The real photographs that a `manifest.csv` lists. `BadFile` where it cannot be read or leads out of `root`."
     root, file = Path(root), Path(root)/'manifest.csv'
-    try: table = pd.read_csv(file, dtype=str)
-    except (ValueError, UnicodeDecodeError) as e:
-        raise BadFile('The list cannot be read.', where=file, fix='it must be a CSV with the columns file and identity') from e
+    table = given_table(file, 'The list cannot be read', 'it must be a CSV with the columns file and identity')
     if 'label' in table: table = table[table.label.str.strip().isin(('real', '0'))]
     path = _column(table, ('file', 'path'), file).str.replace('\\', '/')
     person = _column(table, ('identity', 'person'), file)
@@ -60,7 +59,7 @@ def listed_photographs(root # folder with a manifest.csv
         raise BadFile(f'{path[[not i for i in inside]].iloc[0]} leads out of the folder.', where=file,
                       fix='list files below the folder only')
     out = pd.DataFrame(dict(path=path, person=person.where(person != '', path))).drop_duplicates('path')
-    there = [(root/p).is_file() for p in out.path]
+    there = [os.path.isfile(root/p) for p in out.path]
     found = out[there].reset_index(drop=True)
     found.attrs['missing'] = list(out.path[[not t for t in there]])
     return found

@@ -6,12 +6,11 @@
 __all__ = ['COMPRESSION']
 
 # %% ../../nbs/10_corpora/official.ipynb #5050f5b6
-import csv
-import json
 import re
 from pathlib import Path
 import pandas as pd
 from ..base.errors import BadFile
+from ..base.given import given_json, given_rows, given_text
 from ffd_repro.corpora import (
     foreign,
     pairs as own_pairs,  # noqa: F401 (registers its corpora)
@@ -74,7 +73,7 @@ corpora.register(Corpus(
 # %% ../../nbs/10_corpora/official.ipynb #8a719470
 def _test_list(file:Path)->list[tuple]:
     "Lines `<1 real | 0 fake> <path>` of Celeb-DF's list of testing videos."
-    lines = [line.split(maxsplit=1) for line in file.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+    lines = [line.split(maxsplit=1) for line in given_text(file, 'fetch the list that came with the corpus').splitlines() if line.strip()]
     if not lines or any(len(l) != 2 or l[0] not in '01' for l in lines):
         raise BadFile('This is not a list of lines "<0 or 1> <path>".', where=file, fix='fetch the list that came with the corpus')
     return [(1 - int(a), path_key(b)) for a, b in lines]
@@ -123,12 +122,11 @@ def _dfdc_meta(folder:Path)->dict: # file name -> facts
     if not tables:
         raise BadFile('The folder has no metadata.json and no labels.csv, so its labels are unknown.', where=folder,
                       fix='fetch it with the videos')
-    try:
-        text = tables[0].read_text(encoding='utf-8-sig')
-        return dict(json.loads(text)) if tables[0].suffix == '.json' else {r['filename'].removesuffix('.mp4') + '.mp4': r
-            for r in csv.DictReader(text.splitlines())}
-    except (ValueError, TypeError, KeyError) as e:
-        raise BadFile(f'{tables[0].name} cannot be read.', where=tables[0], fix='fetch it again') from e
+    what = f'{tables[0].name} cannot be read'
+    if tables[0].suffix == '.json': return given_json(tables[0], dict, what)
+    rows = given_rows(tables[0], what)
+    if rows and 'filename' not in rows[0]: raise BadFile(f'{what}: it has no column filename.', where=tables[0], fix='fetch it again')
+    return {r['filename'].removesuffix('.mp4') + '.mp4': r for r in rows}
 
 # %% ../../nbs/10_corpora/official.ipynb #7b4be234
 _LABELS = {'real': 0, 'fake': 1, '0': 0, '1': 1, 'false': 0, 'true': 1}
@@ -168,7 +166,7 @@ def _dfdc_row(row:dict, facts, part:str, named:dict, notes)->list: # of one row,
             f'the label {given!r} is neither REAL nor FAKE'
         notes.trouble(row['path'], what, 'remove the file, or fetch the labels again')
         return []
-    original = Path(facts.get('original') or row['path']).stem
+    original = Path(str(facts.get('original') or row['path'])).stem
     return [row | dict(label=label, method='swap' if label else 'real', split=part, target=original, source='' if label else original,
                        pair=named.get(original, ''))]
 
@@ -183,10 +181,9 @@ corpora.register(Corpus(
 def _preview_facts(root:Path)->dict: # path key -> facts
     "`dataset.json` of the DFDC preview."
     file = root/'dataset.json'
-    try: return {path_key(k): f for k, f in json.loads(file.read_text(encoding='utf-8-sig')).items()}
-    except FileNotFoundError as e:
-        raise BadFile('There is no dataset.json, so labels and parts are unknown.', where=file, fix='fetch it with the videos') from e
-    except (ValueError, AttributeError) as e: raise BadFile('dataset.json cannot be read.', where=file, fix='fetch it again') from e
+    if not file.exists():
+        raise BadFile('There is no dataset.json, so labels and parts are unknown.', where=file, fix='fetch it with the videos')
+    return {path_key(k): f for k, f in given_json(file, dict, 'dataset.json cannot be read').items()}
 
 def _preview_rows(root:Path, notes):
     "The rows of the DFDC preview."
@@ -202,7 +199,7 @@ def _preview_rows(root:Path, notes):
             notes.trouble(path, 'dataset.json gives this video no label', 'remove the file, or fetch dataset.json again')
             continue
         # a fake's name ends with its original's
-        pair = originals.get(Path(f.get('source_video') or '').stem) or originals.get(Path(path).stem.partition('_')[2], '')
+        pair = originals.get(Path(str(f.get('source_video') or '')).stem) or originals.get(Path(path).stem.partition('_')[2], '')
         target, swapped = str(f.get('target_id') or Path(path).name.split('_')[0]), str(f.get('swapped_id') or '')
         yield row_of('DFDC-P', label, path.split('/')[0] if label else 'real', name(path), path, target, swapped if label else '',
                      pair=pair, split=dict(train='train', test='test').get(f.get('set'), ''))

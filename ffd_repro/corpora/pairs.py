@@ -6,11 +6,13 @@
 __all__ = ['NAMES', 'pair_table', 'Pair', 'name_of', 'pair_of', 'tested_people']
 
 # %% ../../nbs/10_corpora/pairs.ipynb #affb94d6
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 import pandas as pd
 from ..base.errors import BadFile, MissingData
+from ..base.given import given_table
 from ..base.paths import digest
 from .images import IMAGES
 from .lfw import photographs
@@ -25,9 +27,7 @@ def pair_table(root # folder with pairs.csv
     "The pairs that are listed. `BadFile` for a table that cannot be read or lacks a column, `MissingData` for none, or for no pair."
     file, wanted = Path(root)/'pairs.csv', 'a CSV with the columns fake, real and persona'
     if not file.is_file(): raise MissingData('There is no table of pairs.', where=file, fix=f'write {wanted}')
-    try: table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding='utf-8-sig')
-    except (OSError, ValueError) as e:
-        raise BadFile(f'The table of pairs cannot be read ({str(e).splitlines()[0]}).', where=file, fix=f'it must be {wanted}') from e
+    table = given_table(file, 'The table of pairs cannot be read', f'it must be {wanted}')
     found = {k: next((n for n in names if n in table), None) for k, names in NAMES.items()}
     lacks = [' or '.join(NAMES[k]) for k, n in found.items() if n is None]
     if lacks: raise BadFile(f'The table of pairs has no column {" and none ".join(lacks)}.', where=file, fix=f'write {wanted}')
@@ -55,7 +55,7 @@ def pair_of(video:str # name of a picture of `pairs`
 # %% ../../nbs/10_corpora/pairs.ipynb #6c523d3c
 def _there(root:Path, file:str)->Path|None:
     "A file of the table, where it is."
-    return next((p.resolve() for p in (f/file for f in (root, root.parent, root/'photographs')) if p.is_file()), None)
+    return next((p.resolve() for p in (f/file for f in (root, root.parent, root/'photographs')) if os.path.isfile(p)), None)
 
 # %% ../../nbs/10_corpora/pairs.ipynb #c6d7757d
 def _pair_rows(root:Path, notes:Notes):

@@ -7,13 +7,13 @@ __all__ = ['PARTS', 'read_lists', 'by_lists', 'leaks', 'check_disjoint', 'groups
            'hold_out_groups', 'image_split']
 
 # %% ../../nbs/10_corpora/splits.ipynb #fa27c250
-import json
 from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from ..base.errors import BadFile, BadSetting
+from ..base.given import given_json
 from ..base.seeds import rng
 
 # %% ../../nbs/10_corpora/splits.ipynb #19486ce2
@@ -30,12 +30,12 @@ def read_lists(root # of FaceForensics++
 # %% ../../nbs/10_corpora/splits.ipynb #a39ae5a7
 def _read_list(file):
     "The pairs of one list."
-    try: pairs = [tuple(str(p).zfill(3) for p in pair) for pair in json.loads(file.read_text())]
-    except FileNotFoundError as e:
-        raise BadFile('One of the three split lists is missing.', where=file,
-                      fix='fetch train.json, val.json and test.json together') from e
-    except (ValueError, TypeError) as e:
-        raise BadFile('The split list is not a JSON list of pairs.', where=file, fix='fetch it again') from e
+    if not file.exists():
+        raise BadFile('One of the three split lists is missing.', where=file, fix='fetch train.json, val.json and test.json together')
+    pairs, what = given_json(file, list, 'The split list is not a JSON list of pairs'), 'The split list is not a JSON list of pairs.'
+    if not all(isinstance(p, list) and all(isinstance(n, (str, int)) for n in p) for p in pairs):
+        raise BadFile(what, where=file, fix='fetch it again')
+    pairs = [tuple(str(n).zfill(3) for n in p) for p in pairs]
     if any(len(p) != 2 for p in pairs): raise BadFile('The split list holds something that is no pair.', where=file, fix='fetch it again')
     return pairs
 

@@ -98,6 +98,9 @@ def _open(path):
         box.close()
         raise BadFile(f'Holds no video (it looks like {box.format.name!r}).', where=path, fix='give a video file')
     stream = box.streams.video[0]
+    if stream.codec_context is None:
+        box.close()
+        raise BadFile('Its codec is not known here.', where=path, fix='encode it again as H.264')
     stream.codec_context.options = {'err_detect': 'explode'}
     return box, stream
 
