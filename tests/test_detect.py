@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from ffd_repro.base.errors import BadFile
+from ffd_repro.base.errors import BadFile, BadSetting
 from ffd_repro.base.registry import detectors, load
 from ffd_repro.base.seeds import seed_everything
 from ffd_repro.base.warm import PYTHON
@@ -16,7 +16,9 @@ from ffd_repro.corpora.miniature import noise_clip
 from ffd_repro.corpora.videos import write_video
 from ffd_repro.detect.answers import detect
 from ffd_repro.detect.calibration import likeness, picture_numbers
-from ffd_repro.detect.pretrained import find_weights, from_pretrained, save_pretrained
+from ffd_repro.detect.exporting import ffd_export
+from ffd_repro.detect.onnx_files import EQUAL, onnx_graph, read_onnx
+from ffd_repro.detect.pretrained import Pretrained, find_weights, from_pretrained, logits_of, save_pretrained, weights_places
 from ffd_repro.detect.sightings import sightings
 from ffd_repro.faces.detection import drawn_face
 
@@ -125,6 +127,42 @@ def test_memory_does_not_grow_with_the_clip(weights, tmp_path):
                               capture_output=True, env=os.environ | ROOT)                             # peak of its parent
         peaks.append(float(done.stdout))
     assert peaks[1] - peaks[0] < 60, peaks
+
+def needs_onnx():
+    for name in ('onnx', 'onnxscript', 'onnxruntime'):
+        pytest.importorskip(name, reason='the extra `onnx` is not installed: pip install "ffd_repro[onnx]"')
+
+def test_the_weights_that_ship_as_onnx(tmp_path, capsys):
+    "On faces that no check has seen, and on another number of them."
+    needs_onnx()
+    folder = weights_places()[0]/'ldfnet'
+    if not folder.exists(): pytest.skip('no weights come with this package')
+    ffd_export(str(folder), out=str(tmp_path), onnx=True)
+    assert 'the scores of PyTorch' in capsys.readouterr().out
+    pre = from_pretrained(folder)
+    faces = np.stack([cv2.resize(somebody(n)[20:140, 40:160], (pre.facts['side'],)*2, interpolation=cv2.INTER_AREA) for n in range(5)])
+    logits, scores = read_onnx(tmp_path/'model.onnx')(faces)
+    assert np.abs(scores - pre.scores(faces)).max() < EQUAL and np.ptp(scores) > 10*EQUAL # and they are not all one number
+    assert np.abs(logits - logits_of(pre.net, faces, pre.facts['mean'], pre.facts['std'])).max() < EQUAL
+
+def untrained(name, side=64):
+    "A tiny net as it is drawn, with what an export needs to know of it."
+    load('systems', 'baselines')
+    seed_everything(7)
+    d = detectors[name]
+    facts = dict(detector=name, side=side, mean=list(d.mean), std=list(d.std))
+    return Pretrained(d.make(d.settings[0], side=side, tiny=True).eval(), facts)
+
+@pytest.mark.parametrize('name', ('xception', 'f3net')) # a net of plain layers; one that looks at spectra
+def test_other_detectors_as_onnx(name):
+    needs_onnx()
+    pre, faces = untrained(name), np.random.default_rng(7).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
+    want, (got, _) = logits_of(pre.net, faces, pre.facts['mean'], pre.facts['std']), read_onnx(onnx_graph(pre))(faces)
+    assert np.abs(got - want).max() < EQUAL*np.abs(want).max()
+
+def test_a_detector_that_cannot_be_written_as_onnx_is_named():
+    needs_onnx()
+    with pytest.raises(BadSetting, match='ws_dan cannot be written as ONNX'): onnx_graph(untrained('ws_dan'))
 
 @needs_data
 def test_real_people_are_found_and_called_unlike_drawn_ones(weights, tmp_path):

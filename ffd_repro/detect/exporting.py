@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PEOPLE', 'run_meant', 'people_rows', 'has_videos', 'found_again', 'fit_of', 'faces_again', 'scored_people',
-           'by_video', 'marks_from', 'export_run', 'ffd_export']
+           'by_video', 'marks_from', 'export_run', 'export_onnx', 'ffd_export']
 
 # %% ../../nbs/97_detect/exporting.ipynb #a3012894
 import json
@@ -21,7 +21,8 @@ from ..base.seeds import rng
 from ..corpora.frames import lazy_frames
 from ..corpora.videos import SLACK
 from .calibration import SHARE, calibrated, likeness, measured_rates, picture_numbers
-from .pretrained import Pretrained, model_card, read_config, save_pretrained
+from .onnx_files import disagreement, need_onnx, write_onnx
+from .pretrained import Pretrained, from_pretrained, model_card, read_config, save_pretrained
 from .sightings import BoxFit, finder_of, fitted_boxes
 from ..faces.cropping import crop_face
 from ..faces.geometry import Box
@@ -146,8 +147,14 @@ def export_run(spec:RunSpec, out, # folder
                            margin=spec.protocol.margin, finder=how, calibration=marks, likeness=like)
 
 # %% ../../nbs/97_detect/exporting.ipynb #99c0f309
+def export_onnx(folder, out=''): # of weights; where `model.onnx` is written, beside them when empty -> a line that says so
+    "Write weights as an ONNX file, too; raises as `from_pretrained` and `write_onnx` do."
+    pre = from_pretrained(folder)
+    file = write_onnx(pre, Path(out or folder)/'model.onnx')
+    return f'{shown(file)}: the scores of PyTorch, up to {disagreement(pre, file):.0e}'
+
 @call_parse
-def ffd_export(run:Param('name of a run (results/runs), or a detector', str),
+def ffd_export(run:Param('name of a run (results/runs), a detector, or a folder of weights that --onnx is asked of', str),
                setting:Param('variant of the detector; its first when empty', str)='',
                train:Param('view that it was trained on', str)='FF++-HQ',
                profile:Param('size of the work: smoke, small or paper', str)='smoke',
@@ -156,10 +163,15 @@ def ffd_export(run:Param('name of a run (results/runs), or a detector', str),
                finder:Param('what will find faces in clips: opencv, dlib, mtcnn', str)='opencv',
                share:Param('originals of new people that may be called fake, of 1', float)=SHARE,
                people:Param('people of the validation and of the test part, at most', int)=PEOPLE,
-               unchecked:Param('leave out the check on test people', store_true)=False):
+               unchecked:Param('leave out the check on test people', store_true)=False,
+               onnx:Param('with model.onnx, which gives the same scores where there is no PyTorch', store_true)=False):
     "Write a trained detector as a folder that ffd_detect reads: weights, threshold, what it is not for."
     try:
+        if onnx: need_onnx() # now, and not after the people were scored
+        if onnx and (Path(run)/'config.json').is_file(): print(export_onnx(run, out)); return
         spec = run_meant(run, setting, train, profile, seed)
         folder = export_run(spec, out or cache()/'weights'/f'{spec.method}-{spec.profile.name}', finder, share, not unchecked, people)
+        said = [line for line in model_card(read_config(folder)).split('\n') if line.startswith('*')]
+        if onnx: said.append(export_onnx(folder))
     except FFDError as e: raise SystemExit(str(e)) from None
-    print(f'{shown(folder)}\n' + '\n'.join(line for line in model_card(read_config(folder)).split('\n') if line.startswith('*')))
+    print('\n'.join([shown(folder), *said]))
