@@ -8,6 +8,7 @@ __all__ = ['blend_set', 'making_figure', 'kinds_figure', 'parts_figure']
 # %% ../../nbs/90_evidence/blends.ipynb #7f269568
 from functools import partial
 import numpy as np
+from ..base.plots import captioned
 from ..base.profiles import profile as profile_of
 from ..base.views import View
 from .figures import chosen, figures, grid, tile
@@ -47,7 +48,8 @@ def making_figure(view:View, profile:str, each:int=3):
             pictures = bs.store.faces[made.source], bs.store.faces[made.target], mask[0], mask[1], image
             for ax, picture, title in zip(axs, pictures, ('source A', 'target B', '$M_{In}$', '$M_{Ex}$', kind.replace('_', ', '))):
                 tile(ax, picture, title)
-    return fig
+    return captioned(fig, 'How a blend comes about, a row a face: the donor A, the picture B that it is glued into, the region that '
+        'is replaced, its outline, and the result; of two real faces above, of a fake and a real one below.')
 
 @partial(figures.register, name='kinds')
 def kinds_figure(view:View, profile:str, each:int=2):
@@ -59,7 +61,7 @@ def kinds_figure(view:View, profile:str, each:int=2):
         images, masks = bs.pixels(_some(bs, each, label))
         for j, (image, mask) in enumerate(zip(images, masks)):
             for ax, picture, what in zip(axs[3*j:], (image, *mask), (title, '$M_{In}$', '$M_{Ex}$')): tile(ax, picture, what)
-    return fig
+    return captioned(fig, 'The four kinds of training face, a row a kind: the face, the region that is forged, and the outline of a blend.')
 
 # %% ../../nbs/90_evidence/blends.ipynb #dbc589ee
 @partial(figures.register, name='parts')
@@ -77,4 +79,5 @@ def parts_figure(view:View, profile:str, each:int=3):
         for ax, picture, title in zip(axs, (store.faces[pairs[row]], store.faces[row]), ('real', 'fake')): tile(ax, picture, title)
         for ax, part in ((ax, part) for ax, part, there in zip(axs[2:], PARTS, has) if there):
             tile(ax, partial_faces(store, [row], part).images[0], part)
-    return fig
+    return captioned(fig, 'A real face, its fake, and the real face with one part of the fake at a time; empty where nothing of '
+        'a part was forged.')

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
-from ..base.errors import need
+from ..base.plots import captioned
 from ..base.profiles import profile as profile_of
 from ..base.views import View
 from ..claims.names import display_view
@@ -19,6 +19,7 @@ from ..corpora.frames import count_frames, frames_of
 from ..corpora.locations import view_videos
 from ..corpora.reading import read_corpus
 from ..corpora.splits import PARTS
+from .figures import grid, tile
 from ..faces.extraction import extract
 from ..faces.loading import FaceStore
 from ..faces.protocols import SWITCHES, Protocol, leak_report, split_under
@@ -51,20 +52,17 @@ def triple(row, root)->tuple: # real, fake, difference, mask
 def pair_figure(table:pd.DataFrame, # from `pairs`
                 view:View, profile:str):
     "Real, fake and difference of every pair; gives the figure, and the difference inside and outside the mask and how much it varies."
-    plt = need('matplotlib.pyplot', extra='notebook')
-    root, data = corpus_root(view.corpus, profile)
-    fig, axes = plt.subplots(len(table), 3, figsize=(5, 1.7*len(table)), squeeze=False, layout='constrained', dpi=70)
+    (fig, axes), (root, data) = grid(len(table), 3), corpus_root(view.corpus, profile)
     facts = []
     for axs, (_, row) in zip(axes, table.iterrows()):
         real, fake, difference, mask = triple(row, root)
         for ax, image, title in zip(axs, (real, fake, np.minimum(8*difference, 255).astype(np.uint8)),
             ('real', row.method, 'difference × 8')):
-            ax.imshow(image)
-            ax.set_title(title, fontsize=8)
-            ax.axis('off')
+            tile(ax, image, title)
         facts.append(dict(method=row.method, inside=round(difference[mask].mean(), 2), outside=round(difference[~mask].mean(), 2),
             covered=round(mask.mean(), 3), spread=round(map_spread(difference.mean(2)[None]).places, 2)))
-    fig.suptitle(display_view(str(view), data), fontsize=9)
+    captioned(fig, f'A frame of {display_view(str(view), data)}, its forgery, and their absolute difference, eight times as bright; '
+        'a row a manipulation.')
     return fig, pd.DataFrame(facts).set_index('method')
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #d92dc541
@@ -120,17 +118,13 @@ def switch_rows(clip:pd.DataFrame, root, margins:tuple=(1., 1.3, 1.6))->list: # 
 def switch_figure(rows:list, # from `switch_rows`
                   title:str=''):
     "The rows below one another."
-    plt = need('matplotlib.pyplot', extra='notebook')
-    fig, axes = plt.subplots(len(rows), max(len(faces) for _, faces, _ in rows), figsize=(5.6, 1.05*len(rows)), squeeze=False,
-        layout='constrained', dpi=85)
+    fig, axes = grid(len(rows), max(len(faces) for _, faces, _ in rows))
     for ax in axes.flat: ax.set(xticks=[], yticks=[], frame_on=False)
     for axs, (what, faces, titles) in zip(axes, rows):
-        axs[0].set_ylabel(what, fontsize=8)
-        for ax, face, t in zip(axs, faces, titles):
-            ax.imshow(face)
-            ax.set_title(t, fontsize=7, pad=2)
-    fig.suptitle(title, fontsize=9)
-    return fig
+        axs[0].set_ylabel(what)
+        for ax, face, t in zip(axs, faces, titles): tile(ax, face, t)
+    return captioned(fig, f'{title}: frames taken by three rules, with their numbers; then one frame in crops of several sizes and at '
+        'every quality.')
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #f414fa18
 def split_table(view:View, profile:str)->pd.DataFrame: # index: split, what is shared

@@ -13,9 +13,10 @@ import pandas as pd
 import torch
 from ..base.errors import BadSetting
 from ..base.nets import evaluation_mode
+from ..base.plots import captioned, panels
 from ..claims.names import display, display_view
 from .cells import tested_faces
-from .figures import few, grid
+from .figures import few
 from .values import VALUES, measures
 from ..measures.embeddings import knn_purity, relative_distance, silhouette, tsne
 from ..runs.runs import device
@@ -81,14 +82,14 @@ def embedding_figure(nets:list, # of (model, run)
                      test:str # a view
                     ):
     "The t-SNE of every net's features, side by side."
-    fig, axes = grid(1, len(nets), 2.7, 3.1)
-    for ax, (model, spec) in zip(axes[0], nets):
+    fig, axes = panels(len(nets), 2.9)
+    for ax, (model, spec) in zip(axes, nets):
         f = features_of(model, spec, test)
         placed, mean = tsne(f.features), feature_table(f).groupby(f.videos).mean().mean() # of videos, as in tables
         for kind, (colour, marker) in looks(f.kinds).items():
-            ax.scatter(*placed[f.kinds == kind].T, s=16, color=colour, marker=marker, alpha=.75, linewidths=0, label=kind)
-        ax.set_title(f'{named(spec)}\nsilhouette {mean.silhouette:.2f}, purity {mean.knn_purity:.2f}', fontsize=8)
+            ax.scatter(*placed[f.kinds == kind].T, s=26, color=colour, marker=marker, alpha=.75, linewidths=0, label=kind)
+        ax.set_title(f'{named(spec)}\nsilhouette {mean.silhouette:.2f}, purity {mean.knn_purity:.2f}')
         ax.set(xticks=[], yticks=[])
-    fig.legend(*axes[0][0].get_legend_handles_labels(), loc='outside lower center', ncols=6, fontsize=8, frameon=False)
-    fig.suptitle(display_view(test, f.data), fontsize=9)
-    return fig
+    fig.legend(*axes[0].get_legend_handles_labels(), loc='outside lower center', ncols=6)
+    return captioned(fig, f'Faces of {display_view(test, f.data)} by their features in two dimensions (t-SNE), a panel a net; above it '
+        'how far real and fake are apart in the features themselves.')

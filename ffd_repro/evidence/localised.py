@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from ..base.errors import BadSetting
 from ..base.nets import evaluation_mode, explained_layer, offered
+from ..base.plots import captioned, one_bar, over_face
 from ..base.registry import Detector, detectors
 from ..base.views import parse_tested
 from ..claims.names import display, display_view
@@ -139,14 +140,15 @@ def mask_figure(model, spec, test:str, fakes:int=4):
     fs, known, _ = with_masks(spec, test)
     at = np.concatenate([chosen(fs, 0, 2), chosen(fs, 1, fakes)])
     found = drawn_maps(model, fs.images(at), known.masks[fs.rows[at]])
-    fig, axes = grid(1 + 2*len(found), len(at))
-    for j, i in enumerate(at): tile(axes[0][j], fs.store.faces[fs.rows[i]], ('real', 'fake')[fs.labels[i]])
+    (fig, axes), pixels = grid(1 + 2*len(found), len(at)), fs.store.faces[fs.rows[at]]
+    for ax, face, label in zip(axes[0], pixels, fs.labels[at]): tile(ax, face, ('real', 'fake')[label])
     for k, (name, (logits, truth)) in enumerate(found.items()):
         for what, images, axs in (('true', truth/255, axes[1 + 2*k]), ('drawn', logits.sigmoid().numpy()[:, 0], axes[2 + 2*k])):
-            for ax, image in zip(axs, images): tile(ax, image)
-            axs[0].set_ylabel(f'{name}, {what}', fontsize=7)
-    fig.suptitle(told_spread({f'{name}, drawn': logits.sigmoid()[:, 0] for name, (logits, _) in found.items()}), fontsize=7)
-    return fig
+            for ax, face, image in zip(axs, pixels, images): drawn = over_face(ax, face, image, 0, 1)
+            axs[0].set_ylabel(f'{name}, {what}')
+    one_bar(fig, drawn, axes[1:].flat, 'from 0, as it was, to 1, touched')
+    return captioned(fig, f'Faces of {display_view(test, fs.store.data)}; below each what a net should have drawn and what it drew. '
+        + told_spread({f'{name}, drawn': logits.sigmoid()[:, 0] for name, (logits, _) in found.items()}))
 
 # %% ../../nbs/90_evidence/localised.ipynb #59bbece7
 def cam_figure(nets:list, # of (model, run)
@@ -162,11 +164,12 @@ def cam_figure(nets:list, # of (model, run)
             seen.setdefault(display(spec.method, spec.setting), []).append(maps)
             for c, word in enumerate(('real', 'fake')):
                 own, top = fs.labels[at] == c, c*(1 + len(nets))
+                mean = fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8)
                 if not k:
-                    tile(axes[top][j], fs.store.faces[fs.rows[at[own]]].mean(0).astype(np.uint8), '' if c
-                        else display_view(test, fs.store.data).replace(' stand-in', '\nstand-in'))
-                tile(axes[top + 1 + k][j], maps[own].mean(0)/2.5, cmap='viridis')
-                for row, text in ((top, word), (top + 1 + k, fill(display(spec.method, spec.setting), 16))):
-                    axes[row][0].set_ylabel(text, fontsize=7)
-    fig.suptitle(told_spread({name: np.concatenate(m) for name, m in seen.items()}), fontsize=7)
-    return fig
+                    tile(axes[top][j], mean, '' if c else fill(test.replace(':', ': '), 11))
+                drawn = over_face(axes[top + 1 + k][j], mean, maps[own].mean(0), 0, 2.5)
+                for row, text in ((top, word), (top + 1 + k, fill(display(spec.method, spec.setting), 14))):
+                    axes[row][0].set_ylabel(text)
+    one_bar(fig, drawn, axes.flat, 'Grad-CAM, in means of a map')
+    return captioned(fig, f'Mean test faces{", stand-ins," if fs.store.data == "stand-in" else ""} real above and fake below, a column a '
+        'corpus; under them the mean Grad-CAM of each net over them. ' + told_spread({n: np.concatenate(m) for n, m in seen.items()}))

@@ -6,10 +6,12 @@
 __all__ = ['BLOCKS', 'summed_maps', 'map_values', 'ratio_table', 'one_of_each', 'shallow_figure']
 
 # %% ../../nbs/90_evidence/shallow.ipynb #9bb6f496
+from textwrap import fill
 import numpy as np
 import pandas as pd
 import torch
 from ..base.nets import evaluation_mode, stage_layers
+from ..base.plots import captioned, one_bar, over_face
 from ..base.registry import detectors
 from ..claims.names import display_view
 from .attention import share_inside
@@ -70,11 +72,11 @@ def _looked_through(nets, fs, i)->dict: # (name of the net, block) -> [1, h, w]
 
 def _shallow_row(axs, face, mask, maps, tops, first:bool): # maps: from `_looked_through`; tops: block -> what is bright
     "A fake with its mask, and its maps by every net."
-    tile(axs[0], face, 'fake, mask' if first else '')
-    for colour, width in (('white', 1.8), ('#D55E00', .9)): axs[0].contour(mask > 0, [.5], colors=colour, linewidths=width)
+    tile(axs[0], face, 'fake' if first else '')
     for ax, ((net, b), m) in zip(axs[1:], maps.items()):
-        inside = f'{100*share_inside(m, mask[None] > 0)[0]:.0f} % inside'
-        tile(ax, m[0], f'{net}\n{b}: {inside}' if first else inside, 'viridis', top=tops[b])
+        drawn = over_face(ax, face, m[0]/tops[b], 0, 1, mask > 0)
+        ax.set_title((f'{fill(net, 13)}\n{b}\n' if first else '') + f'{100*share_inside(m, mask[None] > 0)[0]:.0f} % inside', pad=2)
+    return drawn
 
 def shallow_figure(nets:list, # of (model, run)
                    tests # views
@@ -85,13 +87,13 @@ def shallow_figure(nets:list, # of (model, run)
         fs, known, _ = with_masks(nets[0][1], test)
         kinds = fs.store.manifest.method.to_numpy(str)[fs.rows]
         picked += [(kinds[i], fs, i, known.masks[fs.rows[i]]) for i in one_of_each(fs, kinds)]
-    fig, axes = grid(len(picked), 1 + len(BLOCKS)*len(nets))
+    fig, axes = grid(len(picked), 1 + len(BLOCKS)*len(nets), .3)
     found = [_looked_through(nets, of, i) for _, of, i, _ in picked]
     shown = {key: np.concatenate([maps[key] for maps in found]) for key in found[0]}
     tops = {b: max(maps.max() for (_, block), maps in shown.items() if block == b) for b in BLOCKS}
     for row, (axs, (kind, of, i, mask)) in enumerate(zip(axes, picked)):
-        _shallow_row(axs, of.store.faces[of.rows[i]], mask, found[row], tops, first=not row)
-        axs[0].set_ylabel(f'{kind}\nmask {100*(mask > 0).mean():.0f} %', fontsize=7)
-    fig.suptitle('\n'.join((display_view(tests[0].split(':')[0], picked[0][1].store.data),
-        told_spread({', '.join(key): m for key, m in shown.items()}))), fontsize=7)
-    return fig
+        drawn = _shallow_row(axs, of.store.faces[of.rows[i]], mask, found[row], tops, first=not row)
+        axs[0].set_ylabel(f'{kind}\nmask {100*(mask > 0).mean():.0f} %')
+    one_bar(fig, drawn, axes[:, 1:].flat, 'share of the largest value of its block')
+    return captioned(fig, f'Fakes of {display_view(tests[0].split(":")[0], picked[0][1].store.data)} with their mask outlined, and the '
+        "summed maps of each net's blocks over them. " + told_spread({', '.join(key): m for key, m in shown.items()}))

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from ..base.fingerprints import fingerprint
 from ..base.paths import atomic, results
+from ..base.plots import captioned
 from ..base.profiles import profile as profile_of
 from ..base.seeds import rng
 from ..base.views import View, parse_view
@@ -117,7 +118,7 @@ def _spectra_columns(columns, both, tops, what): # two of axes [3]; spectra of r
         for ax, s in zip(axs, both):
             tile(ax, _centred((np.log1p(s.amplitude), s.phase)[k]), cmap=('viridis', 'twilight')[k], low=(0., -np.pi)[k],
                 top=(loud, np.pi)[k])
-        axs[0].set_title(f'{what}\n{part}', fontsize=8, pad=3)
+        axs[0].set_title(f'{what}\n{part}', pad=3)
         tile(axs[2], _centred(residual), f'residual, to {residual.max():.2f}', top=max(tops[k], 1e-9), cmap='magma')
 
 def spectrum_figure(view:View, profile:str, number:int=None # of the pair; None: a keyed draw
@@ -126,12 +127,12 @@ def spectrum_figure(view:View, profile:str, number:int=None # of the pair; None:
     pairs = view_pairs(view, profile)
     i = int(rng('spectra', 'figure', str(view)).integers(len(pairs.fakes))) if number is None else number
     images, side = [pairs.reals[i], pairs.fakes[i]], pairs.fakes.shape[1]
-    fig, axes = grid(3, 5, 1.3, 1.45)
+    fig, axes = grid(3, 5, .3)
     for row, (word, image) in enumerate(zip(('real', 'fake'), images)): tile(axes[row][0], image, word)
     tile(axes[2][0], np.abs(grey(images[1]) - grey(images[0])), 'difference', top=None)
     sizes = {'whole': side, f'patches of {patch_side(side)}×{patch_side(side)}': patch_side(side)}
     both = {what: [spectra(patches(grey(image)[None], size)) for image in images] for what, size in sizes.items()}
     tops = [max(as_shown(b, a)[k].max() for a, b in both.values()) for k in range(2)]
     for columns, (what, pair) in zip((axes.T[1:3], axes.T[3:]), both.items()): _spectra_columns(columns, pair, tops, what)
-    fig.suptitle(display_view(str(view), pairs.data), fontsize=9)
-    return fig
+    return captioned(fig, f'A real frame of {display_view(str(view), pairs.data)}, its forgery and their difference; beside them '
+        'amplitude (logarithm) and phase of the whole and of patches, and below these the residuals, each brightest at the value above it.')
