@@ -9,6 +9,8 @@ __all__ = ['GRID', 'DRAWS', 'roc_replicates', 'roc_band', 'roc_bands', 'roc_figu
 import numpy as np
 import pandas as pd
 from ..base.errors import need
+from ..base.plots import GREY, captioned, panels
+from ..claims.names import drawn_as
 from ..claims.targets import Target
 from ..corpora.filmed import person_of
 from ..evidence.cells import cells_of, predictions_of
@@ -44,21 +46,23 @@ def roc_band(by_seed:dict, # seed -> predictions of one test set
     return pd.DataFrame(rows, columns=['hit', 'lo', 'hi'], index=pd.Index(GRID, name='false alarms'))
 
 # %% ../../nbs/95_pages/curves.ipynb #ca1b38d7
-def roc_bands(target:Target, profile:str)->dict: # row's name -> `roc_band`
+def roc_bands(target:Target, profile:str)->dict: # key of a row -> `roc_band`
     "The curves of a target's rows that have runs."
-    found = {row_name(c.key): predictions_of(c, profile) for c in cells_of(target) if c.key.metric == 'AUC'}
-    return {name: roc_band(p, unit(target.level)) for name, p in found.items() if p}
+    found = {c.key: predictions_of(c, profile) for c in cells_of(target) if c.key.metric == 'AUC'}
+    return {key: roc_band(p, unit(target.level)) for key, p in found.items() if p}
 
-def roc_figure(bands:dict, title:str=''):
+def roc_figure(bands:dict, title:str=''): # key of a row -> `roc_band`; None where there is none
     "ROC curves with their bands: all of it, and the corner of few false alarms."
-    plt = need('matplotlib.pyplot', extra='notebook')
-    fig, axes = plt.subplots(1, 2, figsize=(7.4, 3.6), layout='constrained', dpi=80)
+    if not bands: return None
+    fig, axes = panels(2, 3.3)
     for ax, end in zip(axes, (1., .2)):
-        for i, (name, b) in enumerate(bands.items()):
-            ax.plot(b.index, b.hit, color=f'C{i}', lw=1.2, label=name)
-            ax.fill_between(b.index, b.lo, b.hi, color=f'C{i}', alpha=.2, lw=0)
-        ax.plot([0, 1], [0, 1], color='gray', lw=.7, ls=':')
+        for key, b in bands.items():
+            colour, _ = drawn_as(key.method)
+            ax.plot(b.index, b.hit, color=colour, label=row_name(key))
+            ax.fill_between(b.index, b.lo, b.hi, color=colour, alpha=.2, lw=0)
+        ax.plot([0, 1], [0, 1], color=GREY, lw=.8, ls=':')
         ax.set(xlim=(0, end), ylim=(0, 1.01), xlabel='real faces called fake', ylabel='fakes found')
-    axes[0].set_title(title, fontsize=9)
-    if bands: axes[0].legend(fontsize=8, loc='lower right', frameon=False)
-    return fig
+    for ax, what in zip(axes, (f'{title}, whole', 'few false alarms')): ax.set_title(what)
+    axes[0].legend(loc='lower right')
+    return captioned(fig, f'Fakes found against real faces called fake, {title}: the mean over seeds with pointwise 95 % bands over people '
+        'and seeds; on the right the corner of few false alarms; dotted is chance.')
