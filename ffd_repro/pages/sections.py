@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STAND_INS', 'JUDGED', 'LINES', 'NO_EVIDENCE', 'ABOUT', 'ONE', 'KEPT', 'NO_WEIGHTS', 'NOTHING', 'Page', 'source_line',
-           'answer_of', 'escaped']
+           'answer_of', 'best_here', 'escaped']
 
 # %% ../../nbs/95_pages/sections.ipynb #a7bc3fa3
 import re
@@ -13,11 +13,12 @@ from html import escape
 import pandas as pd
 from fastcore.basics import patch
 from ..base.errors import need
+from ..base.metrics import metric_of, show_value
 from ..base.plots import as_picture
 from ..base.profiles import profile as profile_of
 from ..base.registry import load, targets
 from ..base.views import parse_view
-from ..claims.names import PAPERS
+from ..claims.names import PAPERS, display
 from ..claims.relations import relations_of
 from ..claims.targets import RowKey, Target
 from ..evidence.cells import cells_of, keys_of
@@ -141,6 +142,16 @@ def answer_of(claims:pd.DataFrame, data:str)->str: # columns of CLAIMS; '' witho
 
 ONE = {'hold': 'holds', 'do not hold': 'does not hold', 'stay undecided': 'stays undecided', 'are not measured yet': 'is not measured yet'}
 
+def best_here(target:Target, rows:pd.DataFrame, data:str)->str: # columns of REPRODUCED
+    "What stands highest, for a page on which no claim rests."
+    totals = rows[(rows.seed == 'all') & rows.value.notna()].fillna(dict(method='', setting=''))
+    metric = next((m for m in target.metrics if (totals.metric == m).any()), '')
+    if not metric: return 'Nothing of this page has been measured yet.'
+    mean = totals[totals.metric == metric].groupby(['method', 'setting'], sort=False).value.mean()
+    best = (metric_of(metric).sign*mean).idxmax()
+    where = 'On drawn stand-ins' if data == 'stand-in' else 'Here'
+    return f'{where} {display(*best)} has {show_value(metric, mean[best])} {metric} on average, the best of {len(mean)} measured.'
+
 @patch
 def answer(p:Page, said:str=''): # said: the sentence, where it is not of claims
     "The paper, what was found in a sentence, and what the target notes."
@@ -148,6 +159,7 @@ def answer(p:Page, said:str=''): # said: the sentence, where it is not of claims
     judged = relations_of(p.target.key)
     if not said and profile_of(p.profile).limit: said = NO_EVIDENCE
     elif not said and judged: said = answer_of(claims_rows(p.target, p.look, p.profile, p.data), p.data)
+    elif not said and p.rows is not None: said = best_here(p.target, p.rows, p.data)
     totals = p.rows[p.rows.seed == 'all'] if p.rows is not None else pd.DataFrame(dict(status=[]))
     n = int(totals.status.isin(['ok', 'stale']).sum())
     count = f'{n} of its {len(totals)} numbers {"is" if n == 1 else "are"} measured.' if n < len(totals) else ''
@@ -206,13 +218,14 @@ def not_measured(p:Page):
 @patch
 def table(p:Page, table:pd.DataFrame=None, about:str=ABOUT, heading:str=''): # None: of the target's rows
     "The section of the one table: what is printed beside ours."
-    shared = same_columns(keys_of(p.target)) if table is None else ''
+    shown = both_table(p.target, p.rows) if table is None else table
+    shared = same_columns(keys_of(p.target)) if table is None and len(shown) else ''
     paper = printed_here(p.target.paper)
     none = '' if any(k in paper for k in keys_of(p.target)) else 'None of these numbers is printed in the paper. '
     heading = heading or ('In numbers' if none else 'Printed and ours')
     said = f'{none}{about} {STAND_INS if p.data == "stand-in" else ""}'
     p.say(f'## {heading}\n\n{said}' + (f'\n\n{shared}:' if shared else ''),
-        both_table(p.target, p.rows) if table is None else table)
+        *([shown] if len(shown) else []))
     p.not_measured()
     p.meters()
 

@@ -144,6 +144,7 @@ def both_table(target:Target, rows:pd.DataFrame)->pd.DataFrame: # index: method,
     table = pd.DataFrame(lines, columns=['', 'whose', 'column', 'text'])
     told = table.groupby(['', 'whose']).text.transform(lambda s: s.ne('–').any())
     order = list(dict.fromkeys(zip(table[''][told], table.whose[told])))
+    if not order: return pd.DataFrame()
     wide = table.pivot(index=['', 'whose'], columns='column', values='text').reindex(
         index=pd.MultiIndex.from_tuples(order, names=['', ' ']), columns=table.column.unique()).rename_axis(columns=None)
     return wide.T if len(order) < len(wide.columns) and len(wide.columns) > 4 else wide
