@@ -27,10 +27,11 @@ def imagenet_weights()->dict: # timm's name -> tensor, of the net with a thousan
     theirs = torch.load(path, map_location='cpu', weights_only=True)
     return dict(zip(backbone(NET, num_classes=1000).state_dict(), theirs.values(), strict=True))
 
-# %% ../../nbs/70_baselines/efficientnet_lite0.ipynb #a82098fe
+# %% ../../nbs/70_baselines/efficientnet_lite0.ipynb #6cafada4
 def build(setting:str, side:int, tiny:bool, pretrained:bool=False)->Classifier:
     "The published net with two classes; raises as `imagenet_weights` does."
     model = Classifier(NET, 'bn2', max(side, LARGE)) # never narrowed
+    torch.nn.init.normal_(model.net.get_classifier().weight, std=.01) # not stated: chosen as in MobileNet, whose blocks these are
     if pretrained:
         taught = imagenet_weights()
         model.net.load_state_dict(model.net.state_dict() | {k: v for k, v in taught.items() if not k.startswith('classifier.')})
