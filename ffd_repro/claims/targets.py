@@ -6,6 +6,7 @@
 __all__ = ['RowKey', 'READING', 'Condition', 'Target', 'target_of']
 
 # %% ../../nbs/85_claims/targets.ipynb #1cce1f49
+import re
 from collections import namedtuple
 from dataclasses import dataclass, field
 from fastcore.basics import patch
@@ -62,6 +63,8 @@ class Target:
     extra:dict=field(default_factory=dict, hash=False) # what pages of its kind ask for
 
     def __post_init__(self):
+        if not re.fullmatch(r'[\w.-]*\w[\w.-]*/[\w.-]*\w[\w.-]*', str(self.key), re.ASCII): # it names files, and stands in commands
+            raise BadSetting(f'{self.key!r} cannot be the name of a table.', fix='write it like mine/table-1: letters, digits, . _ -')
         for name, pairs in dict(methods=self.methods, views=self.views).items():
             if any(isinstance(p, str) or len(p) != 2 for p in pairs) or isinstance(pairs, str):
                 raise BadSetting(f'`{name}` is a tuple of pairs, not {pairs!r}.', self.key,
