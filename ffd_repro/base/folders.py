@@ -20,6 +20,7 @@ class MadeFolder(NamedTuple):
     begun:str # name of the file of one under way
     def state(self, root:Path, marker:dict)->str: # 'absent', 'begun', 'whole', 'other' or 'foreign'
         "What lies at `root`, as seen from the settings in `marker`."
+        if root.is_file(): return 'foreign'
         if not root.exists() or not any(root.iterdir()): return 'absent'
         found = next((root/name for name in self if (root/name).is_file()), None)
         if found is None: return 'foreign'

@@ -9,6 +9,7 @@ __all__ = ['SHARING', 'LABEL_CHECKS', 'check_counts', 'check_classes', 'contradi
 # %% ../../nbs/10_corpora/label_checks.ipynb #723a3c1a
 import re
 from pathlib import Path
+from ..base.given import given_bytes
 from .reading import path_key
 from .scan import CLASS_NAMES, Finding, inventory
 from .splits import leaks, read_lists
@@ -42,8 +43,8 @@ def check_classes(seen):
 # %% ../../nbs/10_corpora/label_checks.ipynb #40ebcc67
 def _label_lines(file):
     "The lines `<0 or 1> <path>` or `<path> <0 or 1>` of a list as (label, path)."
-    lines = [re.fullmatch(r'(?:([01])\s+(.+)|(.+)\s+([01]))', l.strip()) for l in file.read_text('utf-8-sig', 'replace').splitlines()
-             if l.strip()]
+    text = given_bytes(file).decode('utf-8-sig', 'replace')
+    lines = [re.fullmatch(r'(?:([01])\s+(.+)|(.+)\s+([01]))', l.strip()) for l in text.splitlines() if l.strip()]
     return [(int(m[1] or m[4]), path_key((m[2] or m[3]))) for m in lines if m]
 
 # %% ../../nbs/10_corpora/label_checks.ipynb #a2c84916
@@ -92,7 +93,7 @@ def is_list(path): return '/' not in path and path.lower().endswith(('.txt', '.j
 # %% ../../nbs/10_corpora/label_checks.ipynb #9821e787
 def check_lists(seen):
     "The corpus's own lists are there, are whole, and do not contradict the folders."
-    files = [f for f in sorted(seen.root.glob('*.txt')) if seen.name.startswith(('Celeb', 'HFF'))]
+    files = [f for f in sorted(seen.root.glob('*.txt')) if f.is_file() and seen.name.startswith(('Celeb', 'HFF'))]
     found = []
     for file in files:
         lines = _label_lines(file)

@@ -57,7 +57,7 @@ def recognise(root # any folder
              )->list: # (name of the corpus, its folder)
     "The corpora at `root`, or in its folders. `MissingData`, with the right level where one is near; `BadFile` where it may not be read."
     root = Path(root).expanduser().absolute()
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise MissingData('There is no such folder.', where=root, fix='check the path; of a table, give the folder that holds manifest.csv')
     if not os.access(root, os.R_OK | os.X_OK):
         raise BadFile('This folder may not be read.', where=root, fix='ask its owner, or change its permissions (chmod -R u+rX)')

@@ -8,7 +8,6 @@ __all__ = ['ROLES', 'NOTHING', 'WORDS', 'POLICIES', 'MANY', 'LEAST', 'columns_of
            'score_text', 'ffd_score']
 
 # %% ../../nbs/50_measures/score_files.ipynb #09890102
-import gzip
 import json
 import re
 import sys
@@ -19,6 +18,7 @@ from fastcore.script import Param, call_parse
 from scipy import special
 from ..base.contracts import PREDICTIONS
 from ..base.errors import BadFile, BadSetting, FFDError, lookup, need
+from ..base.given import given_bytes, table_of, unpacked
 from ..base.paths import atomic
 from ..base.seeds import rng
 from ..corpora.filmed import person_of
@@ -97,11 +97,11 @@ def _texts(file:Path)->pd.DataFrame:
         if file.suffix == '.parquet':
             need('pyarrow', extra='parquet')
             return pd.read_parquet(file).astype(object).map(lambda v: '' if v is None or v != v else str(v))
-        with (gzip.open if file.suffix == '.gz' else open)(file, 'rt', encoding='utf-8-sig') as f: head = f.readline()
-        table = pd.read_csv(file, sep=max(',;\t', key=head.count), dtype=str, keep_default_na=False, encoding='utf-8-sig',
-                            index_col=False, skip_blank_lines=False)
-    except (ValueError, OSError, EOFError) as e:
-        raise BadFile(f'This is no table that can be read ({str(e).splitlines()[0]}).', file, 'write it as CSV in UTF-8') from e
+    except (ValueError, OSError) as e:
+        raise BadFile(f'This is no table that can be read ({str(e).splitlines()[0]}).', file, 'write it as CSV or Parquet') from e
+    data = (unpacked if file.suffix == '.gz' else given_bytes)(file)
+    sep = max(',;\t', key=data.partition(b'\n')[0].decode(errors='replace').count)
+    table = table_of(data, file, 'This is no table that can be read', 'write it as CSV in UTF-8', sep, skip_blank_lines=False)
     table = table.fillna('')
     table = table[(table != '').any(axis=1)]
     twice = sorted({c.rsplit('.', 1)[0] for c in table if re.fullmatch(r'.+\.\d+', c) and c.rsplit('.', 1)[0] in table})
