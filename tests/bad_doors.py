@@ -23,8 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bad_inputs import INPUTS, LIKE, LINES, MARKS, OPEN, clip, picture  # noqa: E402
 
 SECONDS, WAIT, BYTES = 10, 30, 3 << 30 # of the processor; of the clock; beyond what the process begins with
-RUNS = ('subprocess.Popen', 'os.system', 'os.exec', 'os.posix_spawn', 'os.spawn', 'os.fork', 'pickle.find_class', 'socket.connect', 'socket.bind')
-WRITES = {'open': 0, 'os.remove': 0, 'os.rename': 1, 'os.mkdir': 0, 'os.rmdir': 0, 'os.symlink': 1, 'os.link': 1, 'os.truncate': 0, 'shutil.rmtree': 0,
+RUNS = ('subprocess.Popen', 'os.system', 'os.exec', 'os.posix_spawn', 'os.spawn', 'os.fork', 'pickle.find_class', 'socket.connect',
+        'socket.bind')
+WRITES = {'open': 0, 'os.remove': 0, 'os.rename': 1, 'os.mkdir': 0, 'os.rmdir': 0, 'os.symlink': 1, 'os.link': 1, 'os.truncate': 0,
+          'shutil.rmtree': 0,
           'os.chmod': 0, 'os.mkfifo': 0}
 
 class Door(NamedTuple):
@@ -85,7 +87,8 @@ def one(case, make, door, watch):
     door.before(case/'in')
     make(path)
     before, out, err = {d: tree(case/d) for d in ('in', 'beside')}, io.StringIO(), io.StringIO()
-    watch.inside, watch.seen = (str(case/'out'), os.environ['FFD_CACHE'], os.environ['FFD_RESULTS'], os.environ['TMPDIR'], str(case/'in'/'things')), []
+    watch.inside, watch.seen = (str(case/'out'), os.environ['FFD_CACHE'], os.environ['FFD_RESULTS'], os.environ['TMPDIR'],
+                                str(case/'in'/'things')), []
     signal.signal(signal.SIGALRM, late)
     signal.signal(signal.SIGPROF, late)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
@@ -105,7 +108,8 @@ def one(case, make, door, watch):
         for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(n, signal.SIG_DFL)
     said = out.getvalue() + err.getvalue()
     changed = [p for d in before for p in differs(before[d], tree(case/d)) if '/in/things' not in p]
-    facts = dict(how=found[0], what=found[1], said=said[-1500:], seconds=round(time.process_time() - began, 2), changed=changed, seen=watch.seen[:5])
+    facts = dict(how=found[0], what=found[1], said=said[-1500:], seconds=round(time.process_time() - began, 2), changed=changed,
+                 seen=watch.seen[:5])
     shutil.rmtree(case, ignore_errors=True)
     return facts
 
@@ -231,7 +235,8 @@ def load_checkpoint(path, out):
 
 def a_store(folder):
     np.save(folder/'faces.npy', np.arange(192, dtype=np.uint8).reshape(1, 8, 8, 3))
-    row = dict(corpus='x', quality='', label=0, method='real', video='a', target='a', source='a', pair='', split='test', frame=0, x0=0, y0=0, x1=8, y1=8,
+    row = dict(corpus='x', quality='', label=0, method='real', video='a', target='a', source='a', pair='', split='test', frame=0, x0=0,
+               y0=0, x1=8, y1=8,
                detector='whole')
     (folder/'manifest.csv').write_text(','.join(row) + '\n' + ','.join(map(str, row.values())) + '\n')
     (folder/'meta.json').write_text(json.dumps(dict(corpus='x', data='real', faces=1, side=8, margin=1.3)))
@@ -281,7 +286,8 @@ def crop_by_boxes(path, out):
     from ffd_repro.faces.tracking import find_track
     return find_track('sidecar', path.parent.parent.parent, 'real/0.mp4', [0, 1])
 
-PLACEHOLDERS = dict(IN='in/all', FILE='in/things/file', FOLDER='in/things/folder', PIPE='in/things/pipe', LOOP='in/things/loop', SCORES='in/things/scores.csv')
+PLACEHOLDERS = dict(IN='in/all', FILE='in/things/file', FOLDER='in/things/folder', PIPE='in/things/pipe', LOOP='in/things/loop',
+                    SCORES='in/things/scores.csv')
 
 def said_by(words, home):
     "The words of a command line with the paths that they stand for."
@@ -292,7 +298,8 @@ def said_by(words, home):
 def answer(path, out):
     from ffd_repro.base.console import main
     sys.argv = said_by(answer.words, path.parent.parent)
-    if sys.argv[0] in ('ffd_extract', 'ffd_photographs', 'ffd_corpus', 'ffd_detect', 'ffd_export') and '--out' not in sys.argv: sys.argv += ['--out', str(out/'out')]
+    if sys.argv[0] in ('ffd_extract', 'ffd_photographs', 'ffd_corpus', 'ffd_detect',
+                       'ffd_export') and '--out' not in sys.argv: sys.argv += ['--out', str(out/'out')]
     return main()
 
 def pairs(names=None):
@@ -303,7 +310,8 @@ def walk(home, chosen):
     clip(), picture(), a_net()
     tempfile.tempdir = None
     load('systems', 'baselines', 'claims')
-    for name in ('base.console', 'pages.pages', 'pages.batch', 'pages.report', 'detect.exporting', 'detect.reports', 'runs.runs', 'drawn.standins', 'drawn.photo_corpus',
+    for name in ('base.console', 'pages.pages', 'pages.batch', 'pages.report', 'detect.exporting', 'detect.reports', 'runs.runs',
+                 'drawn.standins', 'drawn.photo_corpus',
                  'training.checks', 'faces.doctor', 'pages.cli'): importlib.import_module(f'ffd_repro.{name}')
     for name in ('nbformat', 'papermill', 'jupyter_client.manager', 'pyarrow.parquet', 'sklearn.datasets'): importlib.import_module(name)
     import ffd_repro.corpora.official  # noqa: F401

@@ -49,7 +49,8 @@ class Evil: # what a pickle may do to whoever loads it
     def __reduce__(self): return os.system, ('touch opened',)
 
 PICKLE = pickle.dumps(Evil(), 2)
-JUNK = {'empty': b'', 'a pickle': PICKLE, 'noise': np.random.default_rng(0).bytes(5000), 'zeros': bytes(1 << 20), 'a script': b'#!/bin/sh\ntouch opened\n',
+JUNK = {'empty': b'', 'a pickle': PICKLE, 'noise': np.random.default_rng(0).bytes(5000), 'zeros': bytes(1 << 20),
+        'a script': b'#!/bin/sh\ntouch opened\n',
         'a page': b'<!doctype html><title>404 Not Found</title><p>The file has moved.'}
 
 def anywhere(kind, places=PLACES, junk=JUNK):
@@ -112,11 +113,13 @@ put('image', 'png of 16 bits', cv2.imencode('.png', np.full((48, 48, 3), 40000, 
 put('image', 'png with a palette', saved('P', format='PNG'), whole=True)
 put('image', 'png with alpha', saved('RGBA', format='PNG'), whole=True)
 put('image', 'png that moves', saved(frames=3, format='PNG'), whole=True)
-put('image', 'png with a text of 100 MB', png(1, 1, zlib.compress(bytes(4)), chunk(b'zTXt', b'a\0\0' + zlib.compress(bytes(10**8), 1))), whole=True)
+put('image', 'png with a text of 100 MB', png(1, 1, zlib.compress(bytes(4)), chunk(b'zTXt', b'a\0\0' + zlib.compress(bytes(10**8), 1))),
+    whole=True)
 put('image', 'gif that moves', saved('P', frames=3, format='GIF'), whole=True)
 put('image', 'webp that moves', saved(frames=3, format='WEBP'), whole=True)
 put('image', 'jpeg in four colours', saved('CMYK', format='JPEG'), whole=True)
-put('image', 'jpeg turned by a note of nonsense', saved(format='JPEG', exif=b'Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x63\0\0\xff\xff\xff\xff'),
+put('image', 'jpeg turned by a note of nonsense',
+    saved(format='JPEG', exif=b'Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x63\0\0\xff\xff\xff\xff'),
     whole=True)
 put('image', 'tiff of floats', cv2.imencode('.tiff', np.full((48, 48), 1e30, np.float32))[1].tobytes())
 put('image', 'a strip of 1x60000', saved('L', (60000, 1), format='PNG'), whole=True)
@@ -163,11 +166,13 @@ put('video', 'ftyp and noise', box(b'ftyp', b'isom\0\0\0\0isom') + np.random.def
 put('video', 'a list of other files', other('ffconcat version 1.0\nfile {}\n'))
 put('video', 'a playlist of other files', other('#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile://{}\n#EXT-X-ENDLIST\n'))
 put('video', 'a playlist of an address', b'#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/x.mp4\n#EXT-X-ENDLIST\n')
-put('video', 'a session on the network', b'v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n')
+put('video', 'a session on the network',
+    b'v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n')
 put('video', 'y4m that claims 100000x100000', b'YUV4MPEG2 W100000 H100000 F25:1 Ip A1:1 C420\nFRAME\n' + bytes(99))
 put('video', 'y4m of negative size', b'YUV4MPEG2 W-8 H-8 F25:1 Ip A1:1 C420\nFRAME\n' + bytes(99))
 put('video', 'y4m of no rate', b'YUV4MPEG2 W8 H8 F0:0 Ip A1:1 C420\nFRAME\n' + bytes(96), whole=True)
-put('video', 'avi that claims 100000x100000', b'RIFF\xff\xff\xff\x7fAVI LIST\xc0\0\0\0hdrlavih8\0\0\0' + bytes(32) + struct.pack('<II', 100000, 100000) + bytes(200))
+put('video', 'avi that claims 100000x100000', b'RIFF\xff\xff\xff\x7fAVI LIST\xc0\0\0\0hdrlavih8\0\0\0' + bytes(32) + struct.pack('<II',
+    100000, 100000) + bytes(200))
 put('video', 'mkv of endless size', b'\x1aE\xdf\xa3\x01\xff\xff\xff\xff\xff\xff\xff' + bytes(500))
 put('video', 'a picture', picture('.jpg'))
 put('video', 'a sound', b'RIFF$\x08\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0@\x1f\0\0\x80>\0\0\x02\0\x10\0data\0\x08\0\0' + bytes(2048))
@@ -225,7 +230,8 @@ put('archive', 'a device', tar(member('0/real/0.png', tarfile.CHRTYPE)))
 put('archive', 'a pipe', tar(member('0/real/0.png', tarfile.FIFOTYPE)))
 put('archive', 'a folder that is a link, and a file in it', tar(member('0', tarfile.SYMTYPE, '/tmp'), ('0/0.png', picture())))
 put('archive', 'a member that claims 10^15 bytes', member('0/real/0.png', size=10**15).tobuf(tarfile.GNU_FORMAT) + bytes(10240))
-put('archive', 'a member of negative size', tar(member('0/real/0.png', size=0, size_='-1'), format=tarfile.PAX_FORMAT, pax_headers={'size': '-512'}))
+put('archive', 'a member of negative size', tar(member('0/real/0.png', size=0, size_='-1'), format=tarfile.PAX_FORMAT,
+                                                pax_headers={'size': '-512'}))
 put('archive', 'a picture of 4 GB in 20 MB', bomb)
 put('archive', 'a member that is no picture', tar(('0/real/0.png', b'junk')))
 put('archive', 'a member whose name ends early', tar(('0/real/0.png\0/../../x', picture())), whole=True)
@@ -239,9 +245,12 @@ put('archive', 'xz of noise', lzma.compress(np.random.default_rng(2).bytes(3000)
 DEEP = {'nested lists': b'['*200000, 'nested and closed': b'['*200000 + b']'*200000, 'nested objects': b'{"a":'*200000}
 JSONS = DEEP | {
     'null': b'null', 'a number': b'5', 'a word': b'"train"', 'a list of numbers': b'[1, 2, 3]', 'a list of lists of lists': b'[[[1]]]',
-    'numbers for objects': b'{"a.mp4": 1, "0.mp4": 2}', 'lists for objects': b'{"0.mp4": [[1]], "boxes": 5}', 'not a number': b'[[NaN, 1]]', 'infinite': b'{"0.mp4": Infinity}',
-    'a number of 100000 digits': b'[[' + b'9'*100000 + b', 1]]', 'half of it': b'[["000", "0', 'twice the same key': b'{"0.mp4": 1, "0.mp4": {}}',
-    'half a surrogate': b'[["\\ud800", "\\udfff"]]', 'UTF-16': '[["000", "001"]]'.encode('utf-16'), 'Latin-1': '[["é", "1"]]'.encode('latin-1'),
+    'numbers for objects': b'{"a.mp4": 1, "0.mp4": 2}', 'lists for objects': b'{"0.mp4": [[1]], "boxes": 5}',
+        'not a number': b'[[NaN, 1]]', 'infinite': b'{"0.mp4": Infinity}',
+    'a number of 100000 digits': b'[[' + b'9'*100000 + b', 1]]', 'half of it': b'[["000", "0',
+        'twice the same key': b'{"0.mp4": 1, "0.mp4": {}}',
+    'half a surrogate': b'[["\\ud800", "\\udfff"]]', 'UTF-16': '[["000", "001"]]'.encode('utf-16'),
+        'Latin-1': '[["é", "1"]]'.encode('latin-1'),
     'NUL bytes': b'[["0\0", "1"]]', 'two values': b'[] []', 'a comment': b'// x\n[]', 'Python': b'__import__("os").system("touch opened")'}
 anywhere('json')
 for name, data in JSONS.items(): put('json', name, data)
@@ -250,15 +259,22 @@ for name, data in JSONS.items(): put('json', name, data)
 @lru_cache
 def wide(): return (','.join(map(str, range(10**6))) + '\n' + '1,'*10**6).encode()
 
-TABLES = {'a million columns': lambda path: path.write_bytes(wide()), 'a quote that is never closed': b'video,label,score,path\n"' + b'a,b\n'*200000,
+TABLES = {'a million columns': lambda path: path.write_bytes(wide()),
+          'a quote that is never closed': b'video,label,score,path\n"' + b'a,b\n'*200000,
           'a field of 20 MB': b'video,label,score,path\n' + b'a'*20_000_000 + b',1,.5,a.mp4\n', 'a first line of 20 MB': b'a'*20_000_000,
-          'more cells than columns': b'video,label,score,path\na,1,.5,a.mp4,x,y,z\n', 'NUL bytes in it': b'video,label,score,path\na\0,1,.\x005,a.mp4\n',
-          'UTF-16': 'video,label,score,path\na,1,.5,a.mp4\n'.encode('utf-16'), 'Latin-1': 'video,label,score,path\né,1,.5,é.mp4\n'.encode('latin-1'),
-          'only a head': b'video,label,score,path,filename,fake,real,persona\n', 'only line ends': b'\n'*1000, 'foreign columns': b'a,b\n1,2\n',
-          'line ends of 1984': b'video,label,score,path\ra,1,.5,/etc/passwd\r', 'files outside': b'video,label,score,path,file,identity,filename,fake,real,persona\n'
+          'more cells than columns': b'video,label,score,path\na,1,.5,a.mp4,x,y,z\n',
+              'NUL bytes in it': b'video,label,score,path\na\0,1,.\x005,a.mp4\n',
+          'UTF-16': 'video,label,score,path\na,1,.5,a.mp4\n'.encode('utf-16'),
+              'Latin-1': 'video,label,score,path\né,1,.5,é.mp4\n'.encode('latin-1'),
+          'only a head': b'video,label,score,path,filename,fake,real,persona\n', 'only line ends': b'\n'*1000,
+              'foreign columns': b'a,b\n1,2\n',
+          'line ends of 1984': b'video,label,score,path\ra,1,.5,/etc/passwd\r',
+              'files outside': b'video,label,score,path,file,identity,filename,fake,real,persona\n'
           + b'../../beside/canary,1,.5,../../beside/canary,../../beside/canary,x,../../beside/canary,../../beside/canary,/etc/passwd,x\n',
-          'names with NUL': b'video,label,score,path,file,identity,filename,fake,real,persona\n' + b'a\0b,1,.5,a\0b,a\0b,x,a\0b,a\0b,a\0b,x\n',
-          'names of 5000 letters': b'video,label,score,path,file,identity,filename,fake,real,persona\n' + b','.join([b'a'*5000, b'1', b'.5'] + [b'a'*5000]*6) + b'\n'}
+          'names with NUL': b'video,label,score,path,file,identity,filename,fake,real,persona\n' +
+              b'a\0b,1,.5,a\0b,a\0b,x,a\0b,a\0b,a\0b,x\n',
+          'names of 5000 letters': b'video,label,score,path,file,identity,filename,fake,real,persona\n' + b','.join([b'a'*5000, b'1',
+              b'.5'] + [b'a'*5000]*6) + b'\n'}
 anywhere('table')
 for name, data in TABLES.items(): put('table', name, data)
 
@@ -270,9 +286,12 @@ def parquet(path, **columns):
 def rows(*lines, head='video,label,score'): return '\n'.join([head, *lines]).encode()
 
 for name, data in {
-        'infinite': rows('a,1,inf', 'b,0,0'), 'beyond all numbers': rows('a,1,1e400', 'b,0,0'), 'not a number at all': rows('a,1,nan', 'b,0,nan'),
-        'hexadecimal': rows('a,1,0x1', 'b,0,0'), 'a comma in a number': rows('a,1,"0,5"', 'b,0,0'), 'a formula': rows('a,1,"=cmd|\' /C calc\'!A0"', 'b,0,0'),
-        'a label of 2': rows('a,2,.5', 'b,0,0'), 'labels that are no labels': rows('a,__import__("os"),.5', 'b,0,0'), 'negative': rows('a,1,-1', 'b,0,0'),
+        'infinite': rows('a,1,inf', 'b,0,0'), 'beyond all numbers': rows('a,1,1e400', 'b,0,0'),
+            'not a number at all': rows('a,1,nan', 'b,0,nan'),
+        'hexadecimal': rows('a,1,0x1', 'b,0,0'), 'a comma in a number': rows('a,1,"0,5"', 'b,0,0'),
+            'a formula': rows('a,1,"=cmd|\' /C calc\'!A0"', 'b,0,0'),
+        'a label of 2': rows('a,2,.5', 'b,0,0'), 'labels that are no labels': rows('a,__import__("os"),.5', 'b,0,0'),
+            'negative': rows('a,1,-1', 'b,0,0'),
         'two columns alike': rows('a,1,.5,.6', head='video,label,score,score'), 'both real and fake': rows('a,1,.5', 'a,0,.5'),
         'the same row twice': rows('a,1,.5', 'a,1,.5'), 'one class': rows('a,1,.5', 'b,1,.4'), 'no name': rows(',1,.5', 'b,0,.4'),
         'a row and nothing else': rows('a,1,.5')}.items():
@@ -301,12 +320,16 @@ def sparse(path): # says and has 100 GB, none of which was ever written
 anywhere('weights')
 for name, data in {
         'a head of 2^63 bytes': tensors(one(), bytes(8), 2**63), 'a head of 2^64 bytes': tensors(one(), bytes(8), 2**64 - 1),
-        'a head longer than the file': tensors(one(), bytes(8), 10**6), 'a head of no bytes': tensors(b''), 'a head of nested lists': tensors(b'['*90000),
-        'an offset beyond the end': tensors(one(at=(0, 10**12)), bytes(8)), 'an offset before the beginning': tensors(one(at=(-8, 0)), bytes(8)),
+        'a head longer than the file': tensors(one(), bytes(8), 10**6), 'a head of no bytes': tensors(b''),
+            'a head of nested lists': tensors(b'['*90000),
+        'an offset beyond the end': tensors(one(at=(0, 10**12)), bytes(8)), 'an offset before the beginning': tensors(one(at=(-8, 0)),
+            bytes(8)),
         'offsets in the wrong order': tensors(one(at=(8, 0)), bytes(8)), 'a shape of 2^62': tensors(one(shape=(2**31, 2**31)), bytes(8)),
         'a shape that overflows': tensors(one(shape=(2**32, 2**32, 4)), bytes(8)), 'a negative shape': tensors(one(shape=(-2,)), bytes(8)),
-        'a type that nobody knows': tensors(one(dtype='Q7'), bytes(8)), 'two tensors in one place': tensors({**one(), 'v': one()['w']}, bytes(8)),
-        'a head that is a list': tensors([1, 2]), 'other weights': tensors(one(), bytes(8)), 'a name twice': tensors(json.dumps(one())[:-1].encode() + b','
+        'a type that nobody knows': tensors(one(dtype='Q7'), bytes(8)), 'two tensors in one place': tensors({**one(), 'v': one()['w']},
+            bytes(8)),
+        'a head that is a list': tensors([1, 2]), 'other weights': tensors(one(), bytes(8)),
+            'a name twice': tensors(json.dumps(one())[:-1].encode() + b','
         + json.dumps(one())[1:].encode(), bytes(8))}.items(): put('weights', name, data)
 put('weights', '100 GB that were never written', sparse)
 put('weights', 'a pickle of torch', lambda path: torch_pickle(path))
@@ -326,20 +349,24 @@ for name, make in {**PLACES, **JUNK, **JSONS}.items(): put('facts', name, instea
 RATE = dict(rate=.04, lo=.01, hi=.1, people=60)
 MARKS = dict(threshold=.9, low=.1, share=.05, false_alarms=RATE, caught=RATE, misses=RATE)
 LIKE = dict(names=['brightness'], mean=[0], scale=[1], precision=[1], limit=3., share=.05)
-WRONG = dict(side=[0, -1, 10**9, 2**70, 1.5, None, '32', True], detector=['nobody', '../x', '$(touch opened)', 5, ['ldfnet'], ''], setting=['nobody', 5, ''],
+WRONG = dict(side=[0, -1, 10**9, 2**70, 1.5, None, '32', True], detector=['nobody', '../x', '$(touch opened)', 5, ['ldfnet'], ''],
+             setting=['nobody', 5, ''],
              tiny=['yes', 2, False], mean=[[], [1], ['a', 'b', 'c'], [1e308, 1, 1], [[1], [2], [3]]], std=[[0, 0, 0], [.5, .5, -1], [.5]*4],
              golden=[[], [[1]], [[0, 0], [0]], [['a', 'b']]*4, [[0, 0]]*4], sha256=['', '0'*64, 5], format=['ffd_repro 2', None], data=[5],
              calibration=[5, {}, dict(frames=0, video=MARKS, frame=MARKS), dict(frames=4, video=None, frame=MARKS),
-                          dict(frames=4, video=dict(MARKS, threshold='.9'), frame=MARKS), dict(frames=4, video=MARKS, frame=dict(MARKS, misses={}))],
+                          dict(frames=4, video=dict(MARKS, threshold='.9'), frame=MARKS), dict(frames=4, video=MARKS,
+                                                                                               frame=dict(MARKS, misses={}))],
              likeness=[5, {}, dict(video=LIKE), dict(video=5, frame=LIKE), dict(video=LIKE, frame=dict(LIKE, names=['nobody'])),
                        dict(video=LIKE, frame=dict(LIKE, scale=[0])), dict(video=dict(LIKE, precision=[1, 2]), frame=LIKE)],
-             finder=[5, 'opencv', dict(name='nobody'), dict(name=['x']), dict(name='opencv', fit=[1]), dict(name='opencv', fit=['a', 'b', 'c'])],
+             finder=[5, 'opencv', dict(name='nobody'), dict(name=['x']), dict(name='opencv', fit=[1]),
+                     dict(name='opencv', fit=['a', 'b', 'c'])],
              margin=[0, -1, 1e9, 'x', [1]])
 def facts_with(name, value):
     def change(path): path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
     return change
 for key, values in WRONG.items():
-    for value in values: put('facts', f'{key} of {str(value)[:60]}', facts_with(key, value), whole=(key, value) in (('tiny', False), ('likeness', {})))
+    for value in values:
+        put('facts', f'{key} of {str(value)[:60]}', facts_with(key, value), whole=(key, value) in (('tiny', False), ('likeness', {})))
 
 # arrays
 def npy(header, data=b''):
@@ -371,8 +398,10 @@ put('checkpoint', 'a sealed state of nothing', sealed(lambda path: __import__('t
 OPEN = {('read_video', 'mp4 whose frames are 4 GB each'): 'corpora.videos._promised lets an error of PyAV through',
         ('read_photographs', 'a link to itself'): 'corpora.lfw.people_folders asks a link to itself whether it is a folder',
         ('answer', 'ffd_doctor IN --json /proc/nothing/x'): 'base.paths._why_not does not know of a folder that cannot be made',
-        ('answer', 'ffd_train meso_inception4 --train HFF --profile smoke-limit' + '9'*5000): 'base.profiles.FORM takes a number of any length'}
-for what in ('a sealed list', 'a sealed state of nothing'): OPEN['load_checkpoint', what] = 'training.checkpoints.load_checkpoint takes a state for a dictionary'
+        ('answer',
+         'ffd_train meso_inception4 --train HFF --profile smoke-limit' + '9'*5000): 'base.profiles.FORM takes a number of any length'}
+for what in ('a sealed list', 'a sealed state of nothing'):
+    OPEN['load_checkpoint', what] = 'training.checkpoints.load_checkpoint takes a state for a dictionary'
 for what in ('empty', 'a negative shape', 'nested brackets for a head', 'no pictures', 'text'):
     OPEN['open_store', what] = 'faces.loading._load takes what NumPy gives, and lets some of its errors through'
 
@@ -381,9 +410,11 @@ LINES = {}
 def line(words, says): LINES[words] = says
 for value in ('-1', '1', '99999'): line(f'ffd_extract folder --root IN --side {value}', 'side')
 for value in ('-1', 'nan', 'inf', '-inf', '1e300'): line(f'ffd_extract folder --root IN --margin {value}', 'margin')
-for value in ('first:-1', 'every:0', 'every:2x0', 'even:0', 'even:x', 'x'*5000, '$(touch${IFS}opened)'): line(f'ffd_extract folder --root IN --sampling {value}', 'sampl|frames')
+for value in ('first:-1', 'every:0', 'every:2x0', 'even:0', 'even:x', 'x'*5000,
+              '$(touch${IFS}opened)'): line(f'ffd_extract folder --root IN --sampling {value}', 'sampl|frames')
 for value in ('-3', '99999'): line(f'ffd_extract folder --root IN --workers {value}', 'workers')
-for value in ('../x', '$(touch${IFS}opened)', ''.join(map(chr, range(33, 39)))): line(f'ffd_extract folder --root IN --detector {value}', 'There is no')
+for value in ('../x', '$(touch${IFS}opened)', ''.join(map(chr, range(33, 39)))):
+    line(f'ffd_extract folder --root IN --detector {value}', 'There is no')
 line('ffd_extract folder --root IN --after -1', 'after')
 line('ffd_extract folder --root IN --every -1', 'every')
 line('ffd_extract folder --root IN --missing all', 'missing')
@@ -392,30 +423,46 @@ line('ffd_extract folder --root IN --workers 1 --out FILE', 'written|No face')
 line("ffd_extract FF++-LQ:'; --root IN", 'not a view')
 line('ffd_extract ../../etc --root IN', 'There is no corpus')
 for value in ('nowhere', 'FILE', 'PIPE', 'LOOP', '/dev/null', 'x'*5000): line(f'ffd_doctor {value}', 'folder|corpus|read')
-for option, value, says in (('--workers', 'x', 'invalid int'), ('--clips', 'nan', 'invalid int'), ('--corpus', '../x', 'There is no corpus'), ('--json', 'FOLDER', 'written'),
+for option, value, says in (('--workers', 'x', 'invalid int'), ('--clips', 'nan', 'invalid int'),
+                            ('--corpus', '../x', 'There is no corpus'), ('--json', 'FOLDER', 'written'),
                             ('--json', '/proc/nothing/x', 'written')): line(f'ffd_doctor IN {option} {value}', says)
 for value in ('nowhere', 'FOLDER', 'PIPE', 'LOOP', '/dev/zero'): line(f'ffd_score {value}', 'file|read')
-for option, value, says in (('--missing', 'all', 'policy'), ('--columns', 'x', 'columns'), ('--columns', 'score=nothing', 'no column'), ('--least', 'nan', 'least'), ('--least', '-1', 'least'),
-                            ('--least', '2', 'least'), ('--group', 'x', 'group'), ('--json', 'FOLDER', 'written'), ('--truth', 'FOLDER', 'file'), ('--kit', 'FILE', 'written')):
+for option, value, says in (('--missing', 'all', 'policy'), ('--columns', 'x', 'columns'), ('--columns', 'score=nothing', 'no column'),
+                            ('--least', 'nan', 'least'), ('--least', '-1', 'least'),
+                            ('--least', '2', 'least'), ('--group', 'x', 'group'), ('--json', 'FOLDER', 'written'),
+                                ('--truth', 'FOLDER', 'file'), ('--kit', 'FILE', 'written')):
     line(f'ffd_score SCORES {option} {value}', says)
-for option, value, says in (('--weights', '../../x', 'no weights'), ('--weights', 'FILE', 'no weights'), ('--frames', '-5', 'frames'), ('--frames', '1e3', 'invalid int'),
-                            ('--finder', '$(x)', 'There is no'), ('--out', 'FILE', 'written')): line(f'ffd_detect IN/real/0.png {option} {value}', says)
+for option, value, says in (('--weights', '../../x', 'no weights'), ('--weights', 'FILE', 'no weights'), ('--frames', '-5', 'frames'),
+                            ('--frames', '1e3', 'invalid int'),
+                            ('--finder', '$(x)', 'There is no'), ('--out', 'FILE',
+                                                                  'written')): line(f'ffd_detect IN/real/0.png {option} {value}', says)
 for value in ('nowhere', 'PIPE', 'LOOP'): line(f'ffd_detect {value}', 'file or folder|photo|pipe')
-for option, value, says in (('--epochs', '-1', 'epochs'), ('--epochs', '0', 'epochs'), ('--batch', '0', 'batch'), ('--batch', '-8', 'batch'), ('--lr', 'nan', 'lr|learning'), ('--lr', '-1', 'lr|learning'),
-                            ('--lr', 'inf', 'lr|learning'), ('--seed', '-1', 'seed'), ('--seed', str(2**70), 'seed'), ('--augment', '$(x)', 'There is no|augment'), ('--recipe', '../x', 'There is no'),
-                            ('--setting', "';x", 'There is no'), ('--train', '`x`', 'There is no|not a view'), ('--tests', 'HFF|crf=nan', 'crf|level|treat'), ('--profile', 'smoke;x', 'There is no'),
-                            ('--profile', 'smoke-limit' + '9'*5000, 'There is no|limit'), ('--protocol', 'side=-1', 'side'), ('--protocol', 'x=$(x)', 'protocol|switch|There is no')):
+for option, value, says in (('--epochs', '-1', 'epochs'), ('--epochs', '0', 'epochs'), ('--batch', '0', 'batch'),
+                            ('--batch', '-8', 'batch'), ('--lr', 'nan', 'lr|learning'), ('--lr', '-1', 'lr|learning'),
+                            ('--lr', 'inf', 'lr|learning'), ('--seed', '-1', 'seed'), ('--seed', str(2**70), 'seed'),
+                                ('--augment', '$(x)', 'There is no|augment'), ('--recipe', '../x', 'There is no'),
+                            ('--setting', "';x", 'There is no'), ('--train', '`x`', 'There is no|not a view'),
+                                ('--tests', 'HFF|crf=nan', 'crf|level|treat'), ('--profile', 'smoke;x', 'There is no'),
+                            ('--profile', 'smoke-limit' + '9'*5000, 'There is no|limit'), ('--protocol', 'side=-1', 'side'),
+                                ('--protocol', 'x=$(x)', 'protocol|switch|There is no')):
     line(f'ffd_train meso_inception4 --train HFF {option} {value}', says)
 line('ffd_train ../../x', 'There is no detector')
-for value in ('', '/', 'a/b/c', '../../etc/passwd', 'ldfnet/$(x)', "ldfnet/table-3';x", '{target}', 'x'*5000): line(f'ffd_page {value or "EMPTY"}', 'There is no')
+for value in ('', '/', 'a/b/c', '../../etc/passwd', 'ldfnet/$(x)', "ldfnet/table-3';x", '{target}',
+              'x'*5000): line(f'ffd_page {value or "EMPTY"}', 'There is no')
 line('ffd_page ldfnet/table-3 --profile ../x', 'There is no')
 line('ffd_report --profile $(x)', 'There is no')
-for option, value, says in (('--targets', 'EMPTY', 'There is no'), ('--targets', ',', 'There is no'), ('--targets', 'ldfnet/table-3;x', 'There is no'), ('--profile', '../x', 'There is no'),
-                            ('--jobs', '0', 'jobs'), ('--jobs', '-2', 'jobs'), ('--limit', '-1', 'limit|There is no'), ('--tflops', 'nan', 'tflops'), ('--tflops', '-1', 'tflops'),
-                            ('--cluster', '/dev/null', 'Snakemake'), ('--cluster', '$(x)', 'Snakemake'), ('--minutes', '-1', 'minutes'), ('--cards', '-1', 'cards')):
+for option, value, says in (('--targets', 'EMPTY', 'There is no'), ('--targets', ',', 'There is no'),
+                            ('--targets', 'ldfnet/table-3;x', 'There is no'), ('--profile', '../x', 'There is no'),
+                            ('--jobs', '0', 'jobs'), ('--jobs', '-2', 'jobs'), ('--limit', '-1', 'limit|There is no'),
+                                ('--tflops', 'nan', 'tflops'), ('--tflops', '-1', 'tflops'),
+                            ('--cluster', '/dev/null', 'Snakemake'), ('--cluster', '$(x)', 'Snakemake'), ('--minutes', '-1', 'minutes'),
+                                ('--cards', '-1', 'cards')):
     line(f'ffd_reproduce --targets lda/table-9 {option} {value}', says)
-for option, value, says in (('--setting', '../x', 'There is no'), ('--share', 'nan', 'share'), ('--share', '2', 'share'), ('--people', '-1', 'people'), ('--seed', '-1', 'seed|kept|run'),
-                            ('--finder', '../x', 'There is no|not on this machine'), ('--profile', '../x', 'There is no')): line(f'ffd_export ldfnet {option} {value}', says)
+for option, value, says in (('--setting', '../x', 'There is no'), ('--share', 'nan', 'share'), ('--share', '2', 'share'),
+                            ('--people', '-1', 'people'), ('--seed', '-1', 'seed|kept|run'),
+                            ('--finder', '../x', 'There is no|not on this machine'), ('--profile', '../x',
+                                                                                      'There is no')):
+    line(f'ffd_export ldfnet {option} {value}', says)
 line('ffd_export ../../etc/passwd', 'There is no')
 line('ffd_faces ../x', 'There is no')
 line('ffd_faces HFF --protocol x=1', 'protocol|switch|There is no')
@@ -423,7 +470,8 @@ line('ffd_corpus ../x', 'There is no')
 line('ffd_corpus UADFV --out FILE', 'FILE|folder|written')
 line('ffd_corpus UADFV --profile $(x)', 'There is no')
 for value in ('nowhere', 'FILE', 'PIPE', 'LOOP', 'FOLDER'): line(f'ffd_photographs {value}', 'folder|photographs')
-for option, value, says in (('--methods', '$(x)', 'There is no|method'), ('--people', '-1', 'people'), ('--per_photo', '0', 'per_photo|forger'), ('--per_photo', '-1', 'per_photo|forger')):
+for option, value, says in (('--methods', '$(x)', 'There is no|method'), ('--people', '-1', 'people'),
+                            ('--per_photo', '0', 'per_photo|forger'), ('--per_photo', '-1', 'per_photo|forger')):
     line(f'ffd_photographs IN {option} {value}', says)
 for value in ('-1', '0', str(2**40)): line(f'ffd_check meso_inception4 --side {value}', 'side|pixels')
 line('ffd_check ../x', 'There is no')
