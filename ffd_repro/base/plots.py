@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WIDTH', 'SHOWN', 'SAVED', 'SMALLEST', 'ACROSS', 'BLACK', 'BLUE', 'VERMILION', 'GREEN', 'ORANGE', 'PURPLE', 'SKY',
-           'GREY', 'COLOURS', 'MARKERS', 'STYLE', 'pyplot', 'panels', 'kept_apart', 'score_axis', 'step_axis',
+           'GREY', 'COLOURS', 'MARKERS', 'STYLE', 'pyplot', 'panel_axes', 'kept_apart', 'score_axis', 'step_axis',
            'lengths', 'named_rows', 'over_face', 'one_bar', 'as_picture', 'captioned', 'smallest_letter']
 
 # %% ../../nbs/00_base/plots.ipynb #5e9d4d07
@@ -38,7 +38,7 @@ def _filled(where, n:int, across:int, **shared)->list: # of axes
         if i + across >= n: ax.tick_params(labelbottom=True)
     return list(axes[:n])
 
-def panels(n:int, height:float, # of a row, inches
+def panel_axes(n:int, height:float, # of a row, inches
            most:int=ACROSS, **shared)->tuple: # figure, list of axes
     "Panels, three in a row; `shared` goes to matplotlib (sharex, sharey)."
     plt, across = pyplot(), min(n, most)

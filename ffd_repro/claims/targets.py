@@ -34,6 +34,12 @@ class Condition:
 # %% ../../nbs/85_claims/targets.ipynb #043d3404
 READING = {'FF++': 'FF++-HQ', 'DFD': 'DFD-HQ', 'FF++:DF': 'FF++-HQ:DF'} # view as printed -> view here
 
+# %% ../../nbs/85_claims/targets.ipynb #0845d9af
+def _check_key(key):
+    "`BadSetting` for a name that cannot name files and stand in commands."
+    if not re.fullmatch(r'[\w.-]*\w[\w.-]*/[\w.-]*\w[\w.-]*', str(key), re.ASCII):
+        raise BadSetting(f'{key!r} cannot be the name of a table.', fix='write it like mine/table-1: letters, digits, . _ -')
+
 # %% ../../nbs/85_claims/targets.ipynb #0845d9b0
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -63,8 +69,7 @@ class Target:
     extra:dict=field(default_factory=dict, hash=False) # what pages of its kind ask for
 
     def __post_init__(self):
-        if not re.fullmatch(r'[\w.-]*\w[\w.-]*/[\w.-]*\w[\w.-]*', str(self.key), re.ASCII): # it names files, and stands in commands
-            raise BadSetting(f'{self.key!r} cannot be the name of a table.', fix='write it like mine/table-1: letters, digits, . _ -')
+        _check_key(self.key)
         for name, pairs in dict(methods=self.methods, views=self.views).items():
             if any(isinstance(p, str) or len(p) != 2 for p in pairs) or isinstance(pairs, str):
                 raise BadSetting(f'`{name}` is a tuple of pairs, not {pairs!r}.', self.key,

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from ..base.errors import BadSetting
 from ..base.nets import evaluation_mode
-from ..base.plots import captioned, panels
+from ..base.plots import captioned, panel_axes
 from ..claims.names import display, display_view
 from .cells import tested_faces
 from .figures import few
@@ -82,7 +82,7 @@ def embedding_figure(nets:list, # of (model, run)
                      test:str # a view
                     ):
     "The t-SNE of every net's features, side by side."
-    fig, axes = panels(len(nets), 2.9)
+    fig, axes = panel_axes(len(nets), 2.9)
     for ax, (model, spec) in zip(axes, nets):
         f = features_of(model, spec, test)
         placed, mean = tsne(f.features), feature_table(f).groupby(f.videos).mean().mean() # of videos, as in tables

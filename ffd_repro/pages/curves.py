@@ -9,7 +9,7 @@ __all__ = ['GRID', 'DRAWS', 'roc_replicates', 'roc_band', 'roc_bands', 'roc_figu
 import numpy as np
 import pandas as pd
 from ..base.errors import need
-from ..base.plots import GREY, captioned, panels
+from ..base.plots import GREY, captioned, panel_axes
 from ..claims.names import drawn_as
 from ..claims.targets import Target
 from ..corpora.filmed import person_of
@@ -54,7 +54,7 @@ def roc_bands(target:Target, profile:str)->dict: # key of a row -> `roc_band`
 def roc_figure(bands:dict, title:str=''): # key of a row -> `roc_band`; None where there is none
     "ROC curves with their bands: all of it, and the corner of few false alarms."
     if not bands: return None
-    fig, axes = panels(2, 3.3)
+    fig, axes = panel_axes(2, 3.3)
     for ax, end in zip(axes, (1., .2)):
         for key, b in bands.items():
             colour, _ = drawn_as(key.method)

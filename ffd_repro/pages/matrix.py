@@ -9,7 +9,7 @@ __all__ = ['REACH', 'trace_gains', 'trace_meters', 'matrix_numbers', 'seen_by_me
 from textwrap import fill
 import numpy as np
 import pandas as pd
-from ..base.plots import captioned, panels
+from ..base.plots import captioned, panel_axes
 from ..claims.relations import by_holm, judge_one, never
 from ..claims.targets import Target
 from ..claims.terms import CellTerm
@@ -79,7 +79,7 @@ def matrix_plot(tables:dict, # name of a system -> its gains
     whole = pd.concat(t.assign(row=(f'{name}: ' if len(tables) > 1 else '') + t.row) for name, t in tables.items())
     traces, rows = list(whole.trace.unique()), list(whole.row.unique())
     names = [fill(r, 26) for r in rows]
-    fig, axes = panels(2, 1.2 + .17*sum(1 + n.count('\n') for n in names), most=1)
+    fig, axes = panel_axes(2, 1.2 + .17*sum(1 + n.count('\n') for n in names), most=1)
     for ax, column, title, cmap, low in zip(axes, ('gain', 'decides'), ('gain over the backbone (its row: AUC)', 'decides from'),
         ('RdBu_r', 'Greys'), (-REACH, 0)):
         wide = 100*whole.pivot(index='row', columns='trace', values=column).reindex(index=rows, columns=traces).to_numpy(float)

@@ -30,7 +30,7 @@ from ffd_repro.base.plots import (
     kept_apart,
     lengths,
     named_rows,
-    panels,
+    panel_axes,
     pyplot,
     score_axis,
     step_axis,
@@ -297,7 +297,7 @@ def drops_plot(drops:pd.DataFrame, target:Target, data:str=''): # None where not
     tests, own = list(dict.fromkeys(drops.tested)), {row_name(k): k.method for k in keys_of(target)}
     groups = list(dict.fromkeys(zip(drops.method, drops.trained)))
     many = len({t for _, t in groups}) > 1
-    fig, (ax,) = panels(1, .8 + .17*len(groups)*len(tests) + .15*len(tests))
+    fig, (ax,) = panel_axes(1, .8 + .17*len(groups)*len(tests) + .15*len(tests))
     styles, step = dict(zip(dict.fromkeys(t for _, t in groups), ('full', 'none', 'left', 'right', 'top', 'bottom'))), .8/len(groups)
     for i, (method, trained) in enumerate(groups):
         part = drops[(drops.method == method) & (drops.trained == trained)]
