@@ -6,6 +6,7 @@
 __all__ = ['alexnet', 'AlexNet']
 
 # %% ../../nbs/70_baselines/alexnet.ipynb #49b15191
+from dataclasses import replace
 from ..base.contracts import Prediction
 from ..base.nets import Net
 from ..base.registry import Detector, detectors
@@ -32,5 +33,6 @@ class AlexNet(Net):
 # %% ../../nbs/70_baselines/alexnet.ipynb #3780138a
 alexnet = detectors.register(Detector(
     name='alexnet', side=256, display='AlexNet', build=lambda setting, side, tiny: AlexNet(side, tiny),
-    paper='Krizhevsky et al. 2012; Krizhevsky 2014', source='torchvision alexnet', recipes=vgg16.RECIPES,
+    paper='Krizhevsky et al. 2012; Krizhevsky 2014', source='torchvision alexnet',
+    recipes=vgg16.RECIPES | dict(small=replace(vgg16.RECIPES['small'], lr=3e-5)), # told apart by benchmarks/rates.py
     mean=(.485, .456, .406), std=(.229, .224, .225))) # not stated: chosen because all plain nets are given the same faces

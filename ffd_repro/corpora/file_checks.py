@@ -73,7 +73,7 @@ def check_refused(seen):
     "Nothing was refused by the reader."
     problems = [tuple(p) for p in seen.notes.get('problems', []) if not is_list(p[0])]
     problems = pd.DataFrame(problems, columns=['path', 'what', 'fix'], dtype=object) # a path need not be text
-    kind = problems.what.str.replace(r"\S*[/'\d]\S*", '…', regex=True) # without the names in it
+    kind = problems.what.str.replace(r"(?<!\S)(?!UTF-8)\S*[/'\d]\S*", '…', regex=True) # without the names in it
     for what, group in problems.groupby(kind, sort=False):
         yield Finding('warn' if _HARMLESS.search(what) else 'wrong', f'left out: {what}', group.fix.iloc[0],
                       list(dict.fromkeys(group.path)))
