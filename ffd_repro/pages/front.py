@@ -234,6 +234,7 @@ ABOUT_RESULTS = """# Results
 | `comparison.csv` | every printed number beside ours |
 | `reported`, `reproduced` | the printed numbers, and the measured rows |
 | `runs` | a record of every training, and the score of every test frame |
+| `rates.csv`, `meters`, `real_blends` | how the rates were chosen, what meters reach on the same faces, and the scores on real swaps |
 | `notebooks`, `figures` | the executed pages, and their figures |
 
 A page is made by `ffd_page`, all pages of a paper by `make reproduce TARGETS=` and its key; see [sizes](../docs/sizes.md)."""
