@@ -6,6 +6,7 @@
 __all__ = ['densenet121']
 
 # %% ../../nbs/70_baselines/densenet121.ipynb #9889c0e3
+from dataclasses import replace
 from ..base.registry import Detector, detectors
 from .resnet18 import RECIPES
 from ..layers.classifiers import Classifier
@@ -14,5 +15,6 @@ from ..layers.classifiers import Classifier
 densenet121 = detectors.register(Detector(
     name='densenet121', side=256, display='DenseNet-121', pretrained='ImageNet',
     build=lambda setting, side, tiny, pretrained=False: Classifier('densenet121', 'features', side, tiny, pretrained),
-    paper='Huang et al. 2017', source='timm densenet121', recipes=RECIPES,
+    paper='Huang et al. 2017', source='timm densenet121',
+    recipes=RECIPES | dict(small=replace(RECIPES['small'], lr=3e-4)), # told apart by benchmarks/rates.py
     mean=(.485, .456, .406), std=(.229, .224, .225))) # not stated: chosen because its weights expect ImageNet's
