@@ -29,11 +29,22 @@ for name, (method, setting, train, tests, *protocol) in specs.items():
     found |= {f'{name} on {test}': test_code(spec, test) for test in spec.tests}
 print(json.dumps(found))
 '''
+ASK_KEPT = ASK[:ASK.index('from ffd_repro.runs.code')] + '''
+from ffd_repro.base.views import parse_view
+from ffd_repro.evidence.meters import meters_code
+from ffd_repro.evidence.sources import speed_code
+from ffd_repro.evidence.spectra import spectra_code
+from ffd_repro.evidence.values import maps_code, measures, values_code
+load('systems', 'baselines', 'evidence')
+print(json.dumps(dict(
+    meters=meters_code(('FF++-HQ', 'DFDC', ''), 'small', ('stand-in',)*2), spectra=spectra_code(parse_view('FF++-HQ'), 'small', 'stand-in'),
+    maps=maps_code(), speed=speed_code('ldfnet'), **{metric: values_code(metric) for metric in measures})))
+'''
 
-def asked(folder)->dict: # name of a run, or of a test of one -> fingerprint
+def asked(folder, code:str=ASK)->dict: # name of a run, or of a test of one -> fingerprint
     env = os.environ | dict(FFD_CACHE=str(folder/'cache'), FFD_ROOT=str(ROOT))
     env.pop('FFD_DATA', None)
-    done = subprocess.run([*PYTHON, '-c', ASK], cwd=folder, env=env, capture_output=True, text=True)
+    done = subprocess.run([*PYTHON, '-c', code], cwd=folder, env=env, capture_output=True, text=True)
     assert not done.returncode, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -74,6 +85,11 @@ def test_a_moved_and_renamed_module_changes_nothing(before, copy):
             if path.parent.name == old.split('.')[0]: text = text.replace(f'from .{old.split(".")[1]} import', f'from ..{new} import')
             path.write_text(text)
     assert changed(before, copy) == set()
+
+def test_what_is_kept_beside_runs_rests_on_code_not_on_the_process(tmp_path):
+    for name in ('here', 'there'): shutil.copytree(ROOT/'ffd_repro', tmp_path/name/'ffd_repro')
+    here, there = (asked(tmp_path/name, ASK_KEPT) for name in ('here', 'there'))
+    assert here == there and len(set(here.values())) > len(here)/2
 
 def test_a_share_of_the_parts_changes_what_is_divided_by_it(before, copy):
     replaced(module(copy, 'sets.face_sets'), 'round(.15*len(people))', 'round(.2*len(people))')
