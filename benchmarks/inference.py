@@ -1,9 +1,12 @@
 """Faces a second of every detector at 256 pixels, one and eight at a time, beside Xception. `python benchmarks/inference.py ldfnet`"""
+import io
+import logging
 import statistics
 import sys
 import time
 import torch
 from torch import nn
+from ffd_repro.base.errors import MissingExtra, need
 from ffd_repro.base.registry import detectors, load
 
 class Logits(nn.Module):
@@ -24,6 +27,17 @@ def frozen(net, x):
     fast(x), fast(x)
     return fast
 
+def in_onnx_runtime(net, x):
+    "The net as ONNX Runtime runs it, on as many threads; raises `MissingExtra`."
+    runtime, file = need('onnxruntime', extra='onnx'), io.BytesIO()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    logging.disable(logging.CRITICAL)
+    try: torch.onnx.export(Logits(net).eval(), (x,), file, dynamo=True, input_names=['faces'], verbose=False)
+    finally: logging.disable(logging.NOTSET)
+    session = runtime.InferenceSession(file.getvalue(), options, providers=['CPUExecutionProvider'])
+    return lambda faces: session.run(None, dict(faces=faces.numpy()))
+
 def timed(f, x):
     started = time.perf_counter()
     f(x)
@@ -40,9 +54,11 @@ def speeds(d, side=256, turns=5):
         for how, f in ways.items():
             batch = x.to(memory_format=torch.channels_last) if how == 'channels last' else x
             found[faces, how] = statistics.median([timed(f, batch) for _ in range(turns + 1)][1:])
-        try: fast = frozen(net, x)
-        except RuntimeError: continue # a layer that the optimisation does not know
-        found[faces, 'frozen'] = statistics.median([timed(fast, x) for _ in range(turns)])
+        net = net.to(memory_format=torch.contiguous_format)
+        for how, made in (('frozen', frozen), ('ONNX Runtime', in_onnx_runtime)):
+            try: fast = made(net, x)
+            except (RuntimeError, MissingExtra, torch.onnx.OnnxExporterError): continue # a layer that it does not know, or it is not there
+            found[faces, how] = statistics.median([timed(fast, x) for _ in range(turns + 1)][1:])
     return found
 
 def main(*names):
