@@ -114,10 +114,10 @@ def one_bar(fig, drawn, axes, label:str): # drawn: of `over_face`
 
 # %% ../../nbs/00_base/plots.ipynb #fa02296a
 def as_picture(fig, kind:str='png', # or 'jpeg', for faces, which are noise to a lossless format
-               dpi:int=SHOWN, about:str='' # what is in it, kept in a PNG
+               dpi:int=SHOWN, about:str='', nets:str='' # what is in it, and whose work, kept in a PNG
               )->bytes: # of the file
     "A figure as a file."
-    out, kept = io.BytesIO(), dict(Software=None, **(dict(Description=about) if about else {}))
+    out, kept = io.BytesIO(), dict(Software=None) | {k: text for k, text in dict(Description=about, Nets=nets).items() if text}
     more = dict(pil_kwargs=dict(quality=88)) if kind == 'jpeg' else dict(metadata=kept)
     fig.savefig(out, format=kind, dpi=dpi, **more)
     return out.getvalue()

@@ -316,18 +316,18 @@ def drops_plot(drops:pd.DataFrame, target:Target, data:str=''): # None where not
 # %% ../../nbs/95_pages/tables.ipynb #c7a20d05
 def figure_path(target:Target, profile:str)->Path: return results(profile)/'figures'/target.paper/f'{target.item}.png'
 
-def save_figure(fig, target:Target, profile:str, about:str='')->Path: # about: its caption
+def save_figure(fig, target:Target, profile:str, about:str='', nets:str='')->Path: # about: its caption; nets: those it looks at
     "Keep a figure beside the results."
     path = figure_path(target, profile)
-    with atomic(path) as tmp: tmp.write_bytes(as_picture(fig, dpi=SAVED, about=about))
+    with atomic(path) as tmp: tmp.write_bytes(as_picture(fig, dpi=SAVED, about=about, nets=nets))
     pyplot().close(fig)
     return path
 
-def kept_figure(path:Path, kind:str='png')->tuple: # bytes as wide as a page, caption; (None, '') where there is none
+def kept_figure(path:Path, kind:str='png')->tuple: # bytes as wide as a page, caption, nets; (None, '', '') where there is none
     "A figure that was kept, and what it says of itself."
-    if not path.exists(): return None, ''
+    if not path.exists(): return None, '', ''
     image = need('PIL.Image', extra='notebook').open(path)
-    about, out = image.text.get('Description', ''), io.BytesIO()
+    said, out = image.text, io.BytesIO()
     image = image.convert('RGB').resize((round(WIDTH*SHOWN), round(image.height*WIDTH*SHOWN/image.width)))
     image.save(out, kind, **(dict(quality=88) if kind == 'jpeg' else {}))
-    return out.getvalue(), about
+    return out.getvalue(), said.get('Description', ''), said.get('Nets', '')
