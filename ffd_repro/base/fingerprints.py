@@ -212,6 +212,7 @@ UNDERWAY = [] # what is fingerprinted at the moment: a value that holds it need 
 
 def plain(thing, homes=('ffd_repro',))->str:
     "A value as text that does not depend on where it lies."
+    thing = unwrap(thing) # from its cache
     if is_code(thing):
         return fingerprint(thing) if is_ours(thing, homes) and thing not in UNDERWAY else f'{thing.__module__}.{thing.__qualname__}'
     if dataclasses.is_dataclass(thing): thing = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
@@ -263,7 +264,7 @@ def fingerprint(*things, # functions and classes, whose definitions are followed
                 without=() # tables of which only the entries among the things count
                )->str: # 16 hexadecimal digits
     "A fingerprint of what some code does and of some values; the same wherever the code lies. Raises `BadSetting`."
-    things = [*map(unwrap, things)] # from their caches
+    things = [*map(unwrap, things)]
     places, tables = [place_of(t) for t in things if is_code(t)], frozenset(map(id, without))
     homes = frozenset({'ffd_repro', *(top(p.module) for p in places)})
     one = lambda place: hash_in(place, ROUNDS, homes, tables)
