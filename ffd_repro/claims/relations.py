@@ -164,8 +164,8 @@ class Judgement:
 
     @property
     def worst(self)->Outcome: # the judged comparison furthest from the claim; None when there is none
-        "The comparison that speaks most against the claim, by the end of its interval."
-        return min(self.seen, key=lambda o: o.lo, default=None)
+        "The comparison that speaks most against the claim: one that fails before all others, then by the end of its interval."
+        return min(self.seen, key=lambda o: (o.status != 'fails', o.lo), default=None)
 
 # %% ../../nbs/85_claims/relations.ipynb #a2785258
 VERDICTS = {'fails': 'fails', 'not comparable': 'not comparable', 'not run': 'not run', 'undecided': 'undecided',
@@ -223,7 +223,7 @@ def scope(j:Judgement, data:str='stand-in', side:int=64 # pixels
     if not seen: return ''
     seeds = [o.seeds for o in seen if o.seeds]
     told = f', {few_to_many(seeds)} seed{"s"*(max(seeds) > 1)}' if seeds else ', no net'
-    asleep = ', net not learnt' if any(o.unlearnt for o in seen) else ''
+    asleep = ', net not learnt' if j.verdict == 'undecided' and any(o.unlearnt for o in seen) else ''
     return f'{data} faces, {side} pixels, {few_to_many([o.people for o in seen])} people{told}{asleep}'
 
 # %% ../../nbs/85_claims/relations.ipynb #7da76a61
