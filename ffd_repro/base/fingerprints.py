@@ -201,7 +201,9 @@ def met(thing, tail:str, homes)->tuple: # as `resolve`
     "What a global value of a notebook means."
     if isinstance(thing, ModuleType):
         return resolve(thing.__name__, tail[1:], homes) if tail and followed(thing.__name__, homes) else (None, thing.__name__ + tail)
-    return (place_of(thing), tail) if is_code(thing) and is_ours(thing, homes) else (None, plain(thing, homes) + tail)
+    if is_code(thing) and is_ours(thing, homes): return place_of(thing), tail
+    try: return None, plain(thing, homes) + tail
+    except BadSetting: return None, repr(thing) + tail # of this process alone, so what rests on it is stale in the next
 
 def is_code(thing)->bool: return isinstance(thing, (FunctionType, type))
 def is_ours(thing, homes)->bool: return thing.__module__ == '__main__' or top(thing.__module__) in homes
