@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['WIDTH', 'SHOWN', 'SAVED', 'SMALLEST', 'ACROSS', 'BLACK', 'BLUE', 'VERMILION', 'GREEN', 'ORANGE', 'PURPLE', 'SKY',
-           'GREY', 'COLOURS', 'MARKERS', 'STYLE', 'pyplot', 'panel_axes', 'kept_apart', 'score_axis', 'step_axis',
-           'lengths', 'named_rows', 'over_face', 'one_bar', 'as_picture', 'captioned', 'smallest_letter']
+           'GREY', 'COLOURS', 'MARKERS', 'STYLE', 'LIGHT', 'pyplot', 'panel_axes', 'kept_apart', 'score_axis',
+           'step_axis', 'lengths', 'named_rows', 'over_face', 'one_bar', 'as_picture', 'for_page', 'captioned',
+           'smallest_letter']
 
 # %% ../../nbs/00_base/plots.ipynb #5e9d4d07
 import io
@@ -113,13 +114,24 @@ def one_bar(fig, drawn, axes, label:str): # drawn: of `over_face`
     return bar
 
 # %% ../../nbs/00_base/plots.ipynb #fa02296a
-def as_picture(fig, kind:str='png', # or 'jpeg', for faces, which are noise to a lossless format
-               dpi:int=SHOWN, about:str='', nets:str='' # what is in it, and whose work, kept in a PNG
-              )->bytes: # of the file
+def as_picture(fig, dpi:int=SHOWN, about:str='', nets:str='')->bytes: # of a PNG, which keeps what is in it and whose work
     "A figure as a file."
     out, kept = io.BytesIO(), dict(Software=None) | {k: text for k, text in dict(Description=about, Nets=nets).items() if text}
-    more = dict(pil_kwargs=dict(quality=88)) if kind == 'jpeg' else dict(metadata=kept)
-    fig.savefig(out, format=kind, dpi=dpi, **more)
+    fig.savefig(out, format='png', dpi=dpi, metadata=kept)
+    return out.getvalue()
+
+LIGHT = 64_000 # bytes of a JPEG. not stated: chosen because two of them leave a page below 200 kB
+
+def for_page(picture:bytes, # of a PNG
+             kind:str='png' # or 'jpeg', for faces, which are noise to a lossless format
+            )->bytes: # of a file of that kind
+    "A picture that is light enough to lie in a page: with 256 colours, or as a JPEG as good as fits."
+    image = need('PIL.Image', extra='notebook').open(io.BytesIO(picture)).convert('RGB')
+    for quality in (88, 76, 64, 52, 40):
+        out = io.BytesIO()
+        if kind == 'png': image.quantize(256, dither=0).save(out, kind, optimize=True)
+        else: image.save(out, kind, quality=quality, optimize=True)
+        if kind == 'png' or out.tell() <= LIGHT: break
     return out.getvalue()
 
 def captioned(fig, about:str): # the figure

@@ -14,7 +14,7 @@ import pandas as pd
 from fastcore.basics import patch
 from ..base.errors import need
 from ..base.metrics import metric_of, show_value
-from ..base.plots import as_picture
+from ..base.plots import as_picture, for_page
 from ..base.profiles import profile as profile_of
 from ..base.registry import load, targets
 from ..base.views import parse_view
@@ -173,10 +173,11 @@ NO_WEIGHTS = 'No figure yet: it looks at trained nets, and no weights are here. 
 NOTHING = 'Nothing to draw yet: no number of this figure has been measured.'
 
 @patch
-def show(p:Page, data:bytes, about:str, kind:str='png'): # kind: or 'jpeg', for faces
+def show(p:Page, data:bytes, about:str, kind:str='png'): # of a PNG; shown as one, or as a 'jpeg' of faces
     "A picture with its caption, which is also its alternative text."
     display = need('IPython.display', extra='notebook').display
-    display({f'image/{kind}': b64encode(data).decode(), 'text/plain': about}, metadata={f'image/{kind}': dict(alt=about)}, raw=True)
+    shown = {f'image/{kind}': b64encode(for_page(data, kind)).decode(), 'text/plain': about}
+    display(shown, metadata={f'image/{kind}': dict(alt=about)}, raw=True)
     p.say(f'*{escaped(about)}*')
 
 def escaped(text:str)->str:
@@ -199,8 +200,8 @@ def kept(p:Page, fig, weights:bool=False, kind:str='png'): # fig: None where the
     path = figure_path(p.target, p.profile)
     if fig is not None:
         save_figure(fig, p.target, p.profile, p.about(fig), net_names(p.nets))
-        return p.show(as_picture(fig, kind), p.about(fig), kind)
-    data, about, nets = kept_figure(path, kind) if weights else (None, '', '')
+        return p.show(as_picture(fig), p.about(fig), kind)
+    data, about, nets = kept_figure(path) if weights else (None, '', '')
     if data:
         here = set(net_names(runs_behind(p.target, p.profile)).split())
         return p.show(data, ' '.join(filter(None, (KEPT, '' if nets and set(nets.split()) <= here else FORMER, about))), kind)
@@ -211,7 +212,7 @@ def kept(p:Page, fig, weights:bool=False, kind:str='png'): # fig: None where the
 def also(p:Page, fig, kind:str='png'): # None where there is none
     "Another figure, which is shown and not kept."
     if fig is None: return p.say(NOTHING)
-    p.show(as_picture(fig, kind), p.about(fig), kind)
+    p.show(as_picture(fig), p.about(fig), kind)
 
 # %% ../../nbs/95_pages/sections.ipynb #0a5873e7
 @patch

@@ -325,11 +325,11 @@ def save_figure(fig, target:Target, profile:str, about:str='', nets:str='')->Pat
     pyplot().close(fig)
     return path
 
-def kept_figure(path:Path, kind:str='png')->tuple: # bytes as wide as a page, caption, nets; (None, '', '') where there is none
+def kept_figure(path:Path)->tuple: # bytes as wide as a page, caption, nets; (None, '', '') where there is none
     "A figure that was kept, and what it says of itself."
     if not path.exists(): return None, '', ''
     image = need('PIL.Image', extra='notebook').open(path)
     said, out = image.text, io.BytesIO()
     image = image.convert('RGB').resize((round(WIDTH*SHOWN), round(image.height*WIDTH*SHOWN/image.width)))
-    image.save(out, kind, **(dict(quality=88) if kind == 'jpeg' else {}))
+    image.save(out, 'png')
     return out.getvalue(), said.get('Description', ''), said.get('Nets', '')
