@@ -127,12 +127,13 @@ def for_page(picture:bytes, # of a PNG
             )->bytes: # of a file of that kind
     "A picture that is light enough to lie in a page: with 256 colours, or as a JPEG as good as fits."
     image = need('PIL.Image', extra='notebook').open(io.BytesIO(picture)).convert('RGB')
+    def saved(image, **how):
+        image.save(out := io.BytesIO(), kind, optimize=True, **how)
+        return out.getvalue()
+    if kind == 'png': return saved(image.quantize(256, dither=0))
     for quality in (88, 76, 64, 52, 40):
-        out = io.BytesIO()
-        if kind == 'png': image.quantize(256, dither=0).save(out, kind, optimize=True)
-        else: image.save(out, kind, quality=quality, optimize=True)
-        if kind == 'png' or out.tell() <= LIGHT: break
-    return out.getvalue()
+        if len(light := saved(image, quality=quality)) <= LIGHT: break
+    return light
 
 def captioned(fig, about:str): # the figure
     "A figure that carries what is in it, in a sentence or two: its caption, and what a page says where it cannot show it."

@@ -121,7 +121,7 @@ RECIPES = dict(
     # Qian et al., 4.1: SGD, cosine, 150k iterations of 128; epochs not stated: chosen because a hundred validations are enough
     paper=Recipe(epochs=100, steps=1500, batch=128, lr=2e-3, optimizer='sgd', schedule='cosine', pretrained=True),
     # not stated: chosen because the size is that of the rivals here; Adam as random weights learn little by SGD in so few steps
-    small=Recipe(**RULE, lr=2e-3, channels_last=True),
+    small=Recipe(**RULE, lr=2e-3, channels_last=True), # rate told apart by benchmarks/rates.py
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant')) # only proves that it runs
 DISPLAYS = dict(full='decomposition alone', both='both streams, mixed')
 
