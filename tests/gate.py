@@ -6,6 +6,7 @@ gate.py quick            the package, and the notebooks and programs that rest o
 gate.py x.ipynb          one notebook in this process; with --keep its outputs are kept
 """
 import difflib
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64decode, b64encode
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -100,6 +102,18 @@ def said(nb):
     outputs = [o for c in nb.cells if c.cell_type == 'code' for o in c.get('outputs', []) if o.get('name') != 'stderr']
     return '\n'.join(''.join(o.get('text') or o.get('data', {}).get('text/plain', '')) for o in outputs).splitlines()
 
+def light(output):
+    "An output whose picture is as large as it is shown, with 256 colours."
+    from PIL import Image
+    from ffd_repro.base.plots import for_page
+    if picture := output.get('data', {}).get('image/png'):
+        image = Image.open(io.BytesIO(b64decode(''.join(picture))))
+        size = output.get('metadata', {}).get('image/png', {})
+        if size: image = image.resize((size['width'], size['height']), Image.Resampling.LANCZOS)
+        image.save(whole := io.BytesIO(), 'png')
+        output['data']['image/png'] = b64encode(for_page(whole.getvalue())).decode()
+    return output
+
 def notebook(path, keep=False):
     "Run a notebook in this process; one that is shown must say what its kept outputs say."
     import pandas
@@ -115,7 +129,7 @@ def notebook(path, keep=False):
     except Exception: sys.exit(shell.prettytb(fname=path))
     if keep:
         for cell in nb.cells:
-            if cell.cell_type == 'code': cell.outputs = [o for o in cell.get('outputs', []) if o.get('name') != 'stderr']
+            if cell.cell_type == 'code': cell.outputs = [light(o) for o in cell.get('outputs', []) if o.get('name') != 'stderr']
         return write_nb(nb, path)
     if not path.relative_to(ROOT/'nbs').as_posix().startswith(SHOWN): return
     if differs := list(difflib.unified_diff(kept, said(nb), 'kept', 'now', lineterm='', n=1)):

@@ -9,6 +9,7 @@ __all__ = ['shape_text', 'sizes_in', 'block_diagram']
 import torch
 from ..base.errors import BadSetting, lookup, need
 from ..base.nets import evaluation_mode, layer_of
+from ..base.plots import SHOWN
 
 # %% ../../nbs/50_measures/diagrams.ipynb #9f201551
 def shape_text(tensor)->str: # [B, …]
@@ -32,15 +33,16 @@ def sizes_in(net:torch.nn.Module, images, # as the net takes them
 def block_diagram(places:dict, # name of a box -> (column, row), halves too
                   arrows:list, # (from, to), names of boxes
                   sizes:dict={}, # name of a box -> its second line
-                  width:float=1.3, height:float=.6): # of a place, inches
+                  width:float=.85, height:float=.45): # of a place, inches
     "Boxes and arrows as a figure; raises `UnknownName` for an arrow or a size without its box, `BadSetting` for two boxes at one place."
     plt = need('matplotlib.pyplot', extra='notebook')
     for name in (*sizes, *(end for a in arrows for end in a)): lookup('box of a diagram', name, places)
     if len(set(places.values())) < len(places): raise BadSetting('Two boxes of a diagram lie at one place.', str(places))
     (left, right), (top, bottom) = ((min(v), max(v)) for v in zip(*places.values()))
-    fig, ax = plt.subplots(figsize=(width*(right-left+1), height*(bottom-top+1)), dpi=60)
+    fig, ax = plt.subplots(figsize=(width*(right-left+1), height*(bottom-top+1)), dpi=SHOWN)
+    fig.subplots_adjust(0, 0, 1, 1)
     for name, (x, y) in places.items():
-        ax.text(x, y, '\n'.join([name, sizes[name]] if name in sizes else [name]), ha='center', va='center', fontsize=6, linespacing=1.3)
+        ax.text(x, y, '\n'.join([name, sizes[name]] if name in sizes else [name]), ha='center', va='center', fontsize=7, linespacing=1.2)
         ax.add_patch(plt.Rectangle((x-.4, y-.36), .8, .72, facecolor='#eef3f8', edgecolor='#52708c', lw=.8, zorder=0))
     for a, b in arrows:
         (x, y), (u, v) = places[a], places[b]
