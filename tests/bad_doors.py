@@ -20,7 +20,7 @@ from ffd_repro.base.errors import FFDError
 from ffd_repro.base.registry import load
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from bad_inputs import INPUTS, LIKE, LINES, MARKS, OPEN, clip, picture  # noqa: E402
+from bad_inputs import INPUTS, LIKE, LINES, MARKS, OPEN, clip, everything, good_ones, picture, saved  # noqa: E402
 
 SECONDS, WAIT, BYTES = 10, 30, 3 << 30 # of the processor; of the clock; beyond what the process begins with
 RUNS = ('subprocess.Popen', 'os.system', 'os.exec', 'os.posix_spawn', 'os.spawn', 'os.fork', 'pickle.find_class', 'socket.connect',
@@ -66,7 +66,8 @@ class Watch:
         if event == 'open' and not (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC): return
         path = args[WRITES[event]]
         if not isinstance(path, (str, bytes, os.PathLike)): return
-        path = os.path.abspath(os.fsdecode(path))
+        at = args[1] if event in ('os.remove', 'os.rmdir') and args[1] != -1 else None # an open folder
+        path = os.path.abspath(os.path.join(os.readlink(f'/proc/self/fd/{at}') if at is not None else '', os.fsdecode(path)))
         if not path.startswith(self.inside) and path != '/dev/null': self.seen.append(f'{event} {path}')
 
 def tree(folder):
@@ -117,6 +118,11 @@ def one(case, make, door, watch):
 def read_image(path, out):
     from ffd_repro.corpora.images import read_image
     return read_image(path).shape
+
+@door('image', 'x.png')
+def find_faces(path, out):
+    from ffd_repro.faces.tracking import EVERY, FACE_DETECTORS
+    return FACE_DETECTORS['opencv'].track(path.parent, path.name, [0], EVERY)
 
 @door('image', 'real/0.png')
 def frames_of_a_folder(path, out):
@@ -332,10 +338,46 @@ def walk(home, chosen):
         says = dict(says=LINES[what]) if kind == 'line' else {}
         print(json.dumps(dict(door=name, input=what, whole=asked.whole or what in door.takes) | found | says), file=tell)
 
+def folder_read(home):
+    "Extraction, doctor and detection of a folder of everything, and of its good ones alone: status and words of each."
+    from ffd_repro.base.console import main
+    good_ones(home/'good')
+    bad, strip = everything(home/'all'), home/'all'/'real'/'strip.png'
+    (home/'net').mkdir()
+    for name, data in a_net().items(): (home/'net'/name).write_bytes(data)
+    before, watch, told = tree(home/'all'), Watch(), []
+    watch.inside = tuple(str(home/d) for d in ('out', 'FFD_CACHE', 'FFD_RESULTS', 'TMPDIR'))
+    importlib.import_module('matplotlib.pyplot') # which looks for fonts
+    sys.addaudithook(watch)
+    signal.signal(signal.SIGALRM, late)
+    def ask(*words):
+        out, err, sys.argv = io.StringIO(), io.StringIO(), list(map(str, words))
+        signal.alarm(6*WAIT)
+        watch.on = True
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err): status = main() or 0
+        except SystemExit as e: status, _ = (e.code, 0) if isinstance(e.code, int) else (1, err.write(str(e.code)))
+        except BaseException as e: status, _ = 'broke', err.write(''.join(traceback.format_exception(e)))
+        finally:
+            watch.on = False
+            signal.alarm(0)
+        told.append(dict(words=list(map(str, words)), status=status, said=out.getvalue() + err.getvalue()))
+    for name in ('good', 'all'):
+        ask('ffd_extract', 'folder', '--root', home/name, '--out', home/'out'/name/'store', '--workers', 1, '--missing', 'skip')
+    ask('ffd_extract', 'folder', '--root', home/'all', '--out', home/'out'/'strict', '--workers', 1)
+    changed = differs(before, tree(home/'all'))
+    strip.write_bytes(saved('L', (60000, 1), format='PNG')) # extraction is not ready for it
+    ask('ffd_doctor', home/'all', '--json', home/'out'/'all'/'doctor.json', '--clips', 0, '--deep')
+    for name in ('good', 'all'):
+        ask('ffd_detect', home/name, '--weights', home/'net', '--out', home/'out'/name/'answers', '--frames', 2, '--quiet')
+    changed += [p for p in differs(before, tree(home/'all')) if p != str(strip)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024
+    (home/'told.json').write_text(json.dumps(dict(told=told, bad=sorted(bad), changed=changed, seen=watch.seen, peak=peak)))
+
 if __name__ == '__main__':
     home = Path(sys.argv[1])
     for name in ('FFD_CACHE', 'FFD_RESULTS', 'TMPDIR'):
         os.environ[name] = str(home/name)
         (home/name).mkdir(parents=True, exist_ok=True)
-    walk(home, pairs(sys.argv[2:]))
+    folder_read(home) if sys.argv[2:] == ['everything'] else walk(home, pairs(sys.argv[2:]))
     os._exit(0) # no library has the last word

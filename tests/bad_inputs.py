@@ -397,7 +397,7 @@ put('checkpoint', 'a sealed state of nothing', sealed(lambda path: __import__('t
 # what is not held yet: (door, input) -> where
 OPEN = {('read_video', 'mp4 whose frames are 4 GB each'): 'corpora.videos._promised lets an error of PyAV through',
         ('read_photographs', 'a link to itself'): 'corpora.lfw.people_folders asks a link to itself whether it is a folder',
-        ('answer', 'ffd_doctor IN --json /proc/nothing/x'): 'base.paths._why_not does not know of a folder that cannot be made',
+        ('find_faces', 'a strip of 1x60000'): 'faces.detection._shrink leaves no pixel of its short side, which OpenCV refuses',
         ('answer',
          'ffd_train meso_inception4 --train HFF --profile smoke-limit' + '9'*5000): 'base.profiles.FORM takes a number of any length'}
 for what in ('a sealed list', 'a sealed state of nothing'):
@@ -424,8 +424,8 @@ line("ffd_extract FF++-LQ:'; --root IN", 'not a view')
 line('ffd_extract ../../etc --root IN', 'There is no corpus')
 for value in ('nowhere', 'FILE', 'PIPE', 'LOOP', '/dev/null', 'x'*5000): line(f'ffd_doctor {value}', 'folder|corpus|read')
 for option, value, says in (('--workers', 'x', 'invalid int'), ('--clips', 'nan', 'invalid int'),
-                            ('--corpus', '../x', 'There is no corpus'), ('--json', 'FOLDER', 'written'),
-                            ('--json', '/proc/nothing/x', 'written')): line(f'ffd_doctor IN {option} {value}', says)
+                            ('--corpus', '../x', 'There is no corpus'), ('--json', 'FOLDER', 'written')):
+    line(f'ffd_doctor IN {option} {value}', says)
 for value in ('nowhere', 'FOLDER', 'PIPE', 'LOOP', '/dev/zero'): line(f'ffd_score {value}', 'file|read')
 for option, value, says in (('--missing', 'all', 'policy'), ('--columns', 'x', 'columns'), ('--columns', 'score=nothing', 'no column'),
                             ('--least', 'nan', 'least'), ('--least', '-1', 'least'),
@@ -494,3 +494,53 @@ def with_things(path):
     (things/'scores.csv').write_text('video,label,score\na,1,.5\nb,0,.4\n')
 
 for words in LINES: put('line', words, with_things)
+
+# a folder of everything
+def sound(path):
+    import av
+    with av.open(str(path), 'w', format='mp4') as out:
+        track = out.add_stream('aac', rate=16000, layout='mono')
+        for k in range(9):
+            f = av.AudioFrame.from_ndarray(np.zeros((1, 640), np.float32), format='fltp', layout='mono')
+            f.sample_rate, f.pts = 16000, 640*k
+            out.mux(track.encode(f))
+        out.mux(track.encode())
+
+GOOD = ('0.png', '1.jpg', 'one frame.mp4', 'clip.mp4')
+NAMES = (b'quote"\'`.png', b'$(touch opened);touch opened.png', '😀 顔.png'.encode(), b'a'*250 + b'.png', b'-rf.png', b'{x} %s%n.png',
+         b'a,b;c=d|e.png', '\u202egnp.png'.encode(), b'<b>.png') # odd, and in order
+UNREADABLE = (b'two\nlines.png', b'caf\xe9.png') # as names in a corpus; a detector does not mind
+HIDDEN = ('.hidden.png', '._0.png', '.DS_Store')
+OTHERS = ('Thumbs.db', 'all.zip', 'notes.txt')
+
+def good_ones(folder):
+    "Photos and clips that are to be read whatever lies beside them."
+    from ffd_repro.faces.detection import drawn_face
+    for side, mouth in (('real', .1), ('fake', .2)):
+        (folder/side).mkdir(parents=True)
+        for n, name in enumerate(GOOD[:2]):
+            (folder/side/name).write_bytes(cv2.imencode(name[1:], drawn_face(95 + 5*n, mouth=mouth, seed=n)[..., ::-1])[1].tobytes())
+        for n, name in enumerate(GOOD[2:]):
+            write_video(folder/side/name, [drawn_face(80 + 2*k, mouth=mouth, seed=k) for k in range(1 + 5*n)])
+
+def everything(folder):
+    "The same among all that people keep in folders and all that others may put there; gives the names of what is bad."
+    good_ones(folder)
+    d, before = folder/'real', {p.name for p in (folder/'real').iterdir()}
+    film, photo, jpeg = ((d/n).read_bytes() for n in ('clip.mp4', '0.png', '1.jpg'))
+    files = {'empty.mp4': b'', 'empty too.png': b'', 'text.mp4': b'a text\n', 'text too.png': b'a text\n', 'page.jpg': JUNK['a page'],
+             'cut.mp4': film[:len(film)*2//3], 'cut too.png': photo[:len(photo)//2], 'cut as well.jpg': jpeg[:len(jpeg)//2],
+             'a photo.mp4': photo, 'a clip.png': film, 'noise.mp4': JUNK['noise'], 'bomb.png': dark(40000, 25000), 'zip.mp4': b'PK\3\4'}
+    for name, data in files.items(): (d/name).write_bytes(data)
+    makes = {'sound.mp4': sound, 'broken.mp4': lambda p: p.symlink_to('nothing'), 'loop.png': loop, 'pipe.mp4': fifo, 'pipe too.png': fifo,
+             'zero.mp4': endless, 'zero too.png': endless, 'socket.mp4': unix_socket, 'out.png': lambda p: p.symlink_to('/etc/passwd')}
+    for name, make in makes.items(): make(d/name)
+    bad = {p.name for p in d.iterdir()} - before
+    for name in (*HIDDEN, *OTHERS): (d/name).write_bytes(JUNK['noise'])
+    for name in (*NAMES, *UNREADABLE): (folder/os.fsdecode(b'real/' + name)).write_bytes(photo)
+    for name in ('x.mp4', 'full.mp4'): (d/name).mkdir()
+    (d/'full.mp4'/'notes.txt').write_text('a text')
+    (d/'round').symlink_to('..')
+    (folder/'__MACOSX'/'real').mkdir(parents=True)
+    (folder/'__MACOSX'/'real'/'._0.png').write_bytes(bytes(9))
+    return bad

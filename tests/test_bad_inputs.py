@@ -9,10 +9,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+import numpy as np
 import pytest
 from bad_doors import DOORS, pairs
-from bad_inputs import INPUTS, OPEN
+from bad_inputs import GOOD, INPUTS, NAMES, OPEN, OTHERS, UNREADABLE
 from ffd_repro.base.warm import ADDRESS
+from ffd_repro.corpora.reading import read_corpus
+from ffd_repro.faces.loading import FaceStore
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,3 +57,53 @@ def test_bad_inputs_are_named_and_do_no_harm(told, door):
 
 def test_there_are_many_of_them():
     assert sum(map(len, INPUTS.values())) >= 150 and len(pairs()) >= 500
+
+# one folder of everything
+
+@pytest.fixture(scope='module')
+def read_folder(tmp_path_factory):
+    "What extraction, doctor and detection made of a folder of everything."
+    home = tmp_path_factory.mktemp('folder')
+    env = {k: v for k, v in os.environ.items() if k not in ('FFD_DATA', ADDRESS)} | dict(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
+    done = subprocess.run([sys.executable, str(ROOT/'tests'/'bad_doors.py'), str(home), 'everything'], cwd=home, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, errors='replace', env=env, timeout=600)
+    assert (home/'told.json').exists(), done.stderr[-3000:]
+    return home, json.loads((home/'told.json').read_text())
+
+def test_a_folder_of_everything_harms_nothing(read_folder):
+    home, found = read_folder
+    assert not found['seen'] and not found['changed'] and not list(home.rglob('opened*')) and found['peak'] < 1500 # MB
+    assert [t['status'] for t in found['told']] == [0, 0, 1, 1, 0, 1], [(t['words'], t['status'], t['said'][-500:]) for t in found['told']]
+    assert not [t for t in found['told'] if 'Traceback' in t['said']]
+    assert all(word in found['told'][2]['said'] for word in ('where: ', 'fix: ', 'more such files')) # of the extraction that skips nothing
+
+def test_extraction_takes_the_good_ones_and_names_the_others(read_folder):
+    home, found = read_folder
+    alone, among = (FaceStore(home/'out'/name/'store') for name in ('good', 'all'))
+    by_video = lambda store: {v: store.faces[g.index] for v, g in store.manifest.groupby('video')}
+    alone, among = by_video(alone), by_video(among)
+    assert len(alone) == 2*len(GOOD) and all(np.array_equal(among[v], faces) for v, faces in alone.items())
+    assert among.keys() - alone.keys() == {'folder/real/' + os.fsdecode(n).rsplit('.', 1)[0] for n in NAMES} # odd names are names
+    notes = read_corpus('folder', home/'all', missing='skip').attrs
+    named = {s['path'] for s in json.loads((home/'out'/'all'/'store'/'meta.json').read_text())['skipped']}
+    named |= {p for p, *_ in notes['problems']} | set(notes['ignored'])
+    assert {f'real/{n}' for n in (*found['bad'], *map(os.fsdecode, UNREADABLE), *OTHERS)} <= named
+    assert not any('/.' in n for n in named) # what is hidden is nobody's
+
+def test_the_doctor_names_each(read_folder):
+    home, found = read_folder
+    report = json.loads((home/'out'/'all'/'doctor.json').read_text())
+    said = '\n'.join(n for r in report['corpora'] for f in r['findings'] if f['severity'] != 'fine' for n in f['names'])
+    assert not [n for n in (*found['bad'], *OTHERS, 'strip.png') if f'real/{n}' not in said]
+    assert 'This check broke' not in found['told'][3]['said'] and 'Error' not in said, said
+
+def test_detection_scores_the_good_ones_and_names_the_others(read_folder):
+    home, found = read_folder
+    alone, among = (json.loads((home/'out'/name/'answers'/'answers.json').read_text()) for name in ('good', 'all'))
+    scored = lambda facts, name: {f['file'].removeprefix(str(home/name)): f['score'] for f in facts['files'] if f['faces']}
+    good, all_ = scored(alone, 'good'), scored(among, 'all')
+    assert len(good) == 2*len(GOOD) and all(all_[n] == score is not None for n, score in good.items())
+    bad = {Path(f['file']).name: f['said'] for f in among['files'] if f['verdict'] == 'unreadable'}
+    assert set(bad) == set(found['bad']) and all(';' in said for said in bad.values()) # what is wrong; what to do
+    assert {Path(o).name for o in among['others']} == set(OTHERS)
+    assert next(f['verdict'] for f in among['files'] if f['file'].endswith('strip.png')) == 'no face'

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['RANGES', 'ENDING', 'GRACE', 'commands', 'parsed', 'constant', 'declaration', 'command', 'declared', 'spelt',
            'parser_of', 'options_of', 'out_of_range', 'understood', 'overview', 'completion', 'Stopped', 'leave',
-           'stop', 'perform', 'begin', 'main']
+           'stop', 'perform', 'begin', 'with_home', 'main']
 
 # %% ../../nbs/00_base/console.ipynb #fc3dbcd9
 import ast
 import atexit
 import builtins
 import difflib
+import getpass
 import importlib
 import importlib.util
 import inspect
@@ -26,6 +27,7 @@ from functools import lru_cache
 from pathlib import Path
 from .. import __version__
 from .errors import FFDError, lookup
+from .paths import cache, why_not
 
 # %% ../../nbs/00_base/console.ipynb #0b4f2354
 def commands()->dict: # name -> module
@@ -163,6 +165,10 @@ def perform(function, **given): # what the function gives
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN: signal.signal(number, stop)
     try: return function(**given)
+    except OSError as e: # that no command has a word for: of a lock, of a folder
+        said = why_not(e.filename, e, 'This file or folder cannot be read or written')
+        if said is e: raise
+        sys.exit(str(said))
     except KeyboardInterrupt as e:
         print('\nStopped. The same command goes on from here.', file=sys.stderr)
         with suppress(Exception): atexit._run_exitfuncs()
@@ -184,8 +190,18 @@ def begin():
     given = understood(name, words, called)
     return command(name)(**given)
 
+def with_home():
+    "A user whom nobody knows, as in many a container, gets a home folder in the cache, and a name: libraries ask for both."
+    try: Path.home()
+    except RuntimeError:
+        os.environ['HOME'] = str(cache()/'home')
+        with suppress(OSError): os.makedirs(os.environ['HOME'], exist_ok=True)
+    try: getpass.getuser()
+    except (KeyError, OSError, ImportError): os.environ['LOGNAME'] = 'nobody'
+
 def main():
     "What every console script calls."
+    with_home()
     for stream in (sys.stdout, sys.stderr): # a name that the terminal has no letters for is shown with escapes
         with suppress(AttributeError): stream.reconfigure(errors='backslashreplace')
     return perform(begin)

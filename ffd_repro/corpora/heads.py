@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 from ..base.errors import BadFile, FFDError, need
 from .frames import count_frames, lazy_frames
-from .images import IMAGES
+from .images import IMAGES, MOST_PIXELS
 from .videos import stated_crf, video_info
 
 # %% ../../nbs/10_corpora/heads.ipynb #96948ba4
@@ -52,6 +52,13 @@ def _video_facts(path)->dict:
         return dict(seconds=seconds, format=name, codec=codec, words='+'.join(words))
 
 # %% ../../nbs/10_corpora/heads.ipynb #eefa2dc3
+def _opened(path): # a PIL image
+    "An image of which only the head is read; `BadFile` for one that claims more pixels than are read."
+    pillow = need('PIL.Image')
+    try: return pillow.open(path)
+    except pillow.DecompressionBombError:
+        raise BadFile(f'This image has more than {MOST_PIXELS} pixels, or says so.', where=path, fix='make it smaller') from None
+
 def _file_head(path, crf):
     "Size, quality, frames, rate and size of picture of a video or an image."
     with open(path, 'rb') as f:
@@ -59,7 +66,7 @@ def _file_head(path, crf):
         if not size: raise BadFile('The file is empty.', where=path)
         if lost := lost_bytes(f): raise BadFile(f'The download broke off: at least {lost} bytes are missing.', where=path)
     if path.suffix.lower() in IMAGES:
-        with need('PIL.Image').open(path) as image:
+        with _opened(path) as image:
             lying = image.format != 'TIFF' and image.getexif().get(274, 1) in (5, 6, 7, 8) # of TIFF PIL gives the size as it is looked at
             width, height = image.size[::-1] if lying else image.size
             return dict(size=size, frames=1, width=width, height=height, **_image_facts(image))

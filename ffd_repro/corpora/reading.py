@@ -9,6 +9,7 @@ __all__ = ['corpora', 'forms', 'COLUMNS', 'Part', 'no_lists', 'Corpus', 'Trouble
 # %% ../../nbs/10_corpora/reading.ipynb #f79e1f90
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,7 +203,9 @@ def _is_text(row:dict, notes:Notes)->bool:
     "Whether the names of a file and its mask are text; where not, that is noted."
     text = all(readable(row[k]) == row[k] for k in ('video', 'path', 'mask'))
     if not text:
-        notes.trouble(row['path'], 'its name is not UTF-8, or has a line break or another control character in it', 'rename it')
+        known = sys.getfilesystemencoding() == 'utf-8' # else this process has no letters beyond ASCII
+        notes.trouble(row['path'], 'its name is not UTF-8, or has a line break or another control character in it',
+                      'rename it' if known else 'rename it, or set PYTHONUTF8=1, without which names are taken for ASCII here')
     return text
 
 def find_rows(corpus:Corpus, root:Path, quality:str, notes:Notes)->tuple: # rows, and the function that labels and splits them

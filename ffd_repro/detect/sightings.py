@@ -95,10 +95,14 @@ class Sighting(NamedTuple):
     box:Box         # as the finder gave it, pixels of the frame
     face:np.ndarray # uint8 [side, side, 3]
 
+def _where_room(faces): # function: uint8 HxWx3 -> boxes
+    "The same for pictures that are next to lines, too, in which there is nobody: made small for a finder, they have no pixel left."
+    return lambda frame: faces(frame) if max(frame.shape[:2]) < 640*min(frame.shape[:2]) else []
+
 def finder_of(name:str # 'opencv', 'dlib', 'mtcnn', or 'whole': the picture is the face
              ): # function: uint8 HxWx3 -> boxes
     "What finds faces in a frame; raises `UnknownName`."
-    known = {k: d.faces for k, d in FACE_DETECTORS.items() if hasattr(d, 'faces')}
+    known = {k: _where_room(d.faces) for k, d in FACE_DETECTORS.items() if hasattr(d, 'faces')}
     return lookup('face finder', name, known | dict(whole=lambda f: [Box(0., 0., float(f.shape[1]), float(f.shape[0]))]))
 
 def sightings(path, side:int, # a photo or video; pixels of a face

@@ -10,6 +10,7 @@ __all__ = ['AT_START', 'template_path', 'page_path', 'titled', 'tidy_page', 'che
 import contextlib
 import os
 import re
+import sys
 from pathlib import Path
 from fastcore.script import Param, call_parse, store_true
 from ..base.errors import BadSetting, FFDError, MissingData, lookup, need
@@ -90,12 +91,18 @@ AT_START = ("__import__('pandas').set_option('display.max_columns', 20)", '%matp
 def kernel_options(): # yields keyword arguments for papermill
     "How the kernel of a page is started: from the warm process when there is one, and without ports."
     from jupyter_client.manager import AsyncKernelManager
+    from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
     class WarmKernel(AsyncKernelManager):
         def format_kernel_cmd(self, *args, **more): return [*PYTHON, *super().format_kernel_cmd(*args, **more)[1:]]
-    with scratch() as folder:
-        yield dict(kernel_manager_class=WarmKernel, extra_arguments=[f'--IPKernelApp.exec_lines={line}' for line in AT_START],
+        async def _async_launch_kernel(self, kernel_cmd, **more): return await super()._async_launch_kernel(kernel_cmd, **more, stderr=said)
+    with scratch() as folder, open(f'{folder}/said', 'w+b') as said:
+        try: yield dict(kernel_manager_class=WarmKernel, extra_arguments=[f'--IPKernelApp.exec_lines={line}' for line in AT_START],
                    config=Config(KernelManager=dict(transport='ipc', connection_file=f'{folder}/kernel.json')))
+        except DeadKernelError: # what a kernel that is told to end says beside its cells is for nobody
+            said.seek(0)
+            sys.stderr.write(said.read().decode(errors='replace'))
+            raise
 
 # %% ../../nbs/95_pages/pages.ipynb #d1c90e12
 def check_methods(target:Target):
@@ -117,10 +124,9 @@ def make_page(key:str, profile:str, train:bool=True, progress:bool=True)->Path: 
                          'tag it, and keep `allowed_cell_metadata_keys = tags` in settings.ini')
     try:
         with atomic(page) as tmp, kernel_options() as options:
-            nbformat.write(titled(nb, targets[key]), tmp)
-            papermill.execute_notebook(tmp, tmp, dict(target=key, profile=profile, train=train), kernel_name='python3',
-                                       progress_bar=progress, cwd=str(root()), **options)
-            nbformat.write(tidy_page(check_ran(nbformat.read(tmp, 4), key)), tmp)
+            made = papermill.execute_notebook(titled(nb, targets[key]), None, dict(target=key, profile=profile, train=train),
+                                              kernel_name='python3', progress_bar=progress, cwd=str(root()), **options)
+            nbformat.write(tidy_page(check_ran(nbformat.reads(nbformat.writes(made), 4), key)), tmp)
     except papermill.PapermillExecutionError as e:
         raise BadSetting(f'The page {key} failed in cell {e.cell_index}: {e.ename}: {e.evalue}', template,
                          'run the template in JupyterLab to see where') from None

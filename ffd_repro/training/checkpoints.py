@@ -9,6 +9,7 @@ __all__ = ['seal', 'unseal', 'facts_asked', 'differences', 'save_checkpoint', 'l
 # %% ../../nbs/60_training/checkpoints.ipynb #309ac845
 import hashlib
 import io
+import json
 import os
 from pathlib import Path
 import safetensors.torch
@@ -92,6 +93,14 @@ def content_hash(tensors:dict)->str: # 64 hexadecimal digits
     return hashlib.sha256(safetensors.torch.save(tensors)).hexdigest()
 
 # %% ../../nbs/60_training/checkpoints.ipynb #303477fa
+def _in_order(data:bytes)->bytes: # of a safetensors file
+    "The same file with the facts of its head sorted: safetensors writes them in another order in every process."
+    size = int.from_bytes(data[:8], 'little')
+    head = json.loads(data[8:8+size])
+    head['__metadata__'] = dict(sorted(head['__metadata__'].items()))
+    text = json.dumps(head, separators=(',', ':'), ensure_ascii=False).encode()
+    return data[:8] + text.ljust(size) + data[8+size:]
+
 def save_weights(path, # ends with .safetensors
                  model:torch.nn.Module,
                  detector:str, setting:str, side:int,
@@ -100,7 +109,7 @@ def save_weights(path, # ends with .safetensors
     "Write weights and their card; raises `DiskFull`."
     tensors = tensors_of(model)
     card = dict(detector=detector, setting=setting, side=side, sha256=content_hash(tensors), **more)
-    with atomic(path) as tmp: tmp.write_bytes(safetensors.torch.save(tensors, {k: str(v) for k, v in card.items()}))
+    with atomic(path) as tmp: tmp.write_bytes(_in_order(safetensors.torch.save(tensors, {k: str(v) for k, v in card.items()})))
     return card['sha256']
 
 # %% ../../nbs/60_training/checkpoints.ipynb #ec8e4c63
