@@ -114,6 +114,7 @@ def main():
     ask.add_argument('--works', default=','.join(WORKS), help='which works')
     ask.add_argument('--seed', type=int, default=0)
     asked = ask.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler) # a shell's background ignores it, and so would what is started here
     draw, works, failures = random.Random(asked.seed), asked.works.split(','), 0
     with tempfile.TemporaryDirectory(prefix='kills of ffd ') as folder: # a blank in every path
         place, known = Path(folder)/'work', {}
