@@ -27,7 +27,7 @@ from functools import lru_cache
 from pathlib import Path
 from .. import __version__
 from .errors import FFDError, lookup
-from .paths import cache, why_not
+from .paths import cache, unwritten
 
 # %% ../../nbs/00_base/console.ipynb #0b4f2354
 def commands()->dict: # name -> module
@@ -166,7 +166,7 @@ def perform(function, **given): # what the function gives
         if signal.getsignal(number) is not signal.SIG_IGN: signal.signal(number, stop)
     try: return function(**given)
     except OSError as e: # that no command has a word for: of a lock, of a folder
-        said = why_not(e.filename, e, 'This file or folder cannot be read or written')
+        said = unwritten(e.filename, e, 'This file or folder cannot be read or written')
         if said is e: raise
         sys.exit(str(said))
     except KeyboardInterrupt as e:

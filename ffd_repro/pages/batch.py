@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 from ..base.errors import BadSetting, FFDError
 from ..base.metrics import show_value
-from ..base.paths import cache, data_root, in_words, results, root, shown
+from ..base.paths import cache, data_root, results, root, shown, writing
 from ..base.profiles import form_of, profile as profile_of
 from ..base.registry import detectors, load, targets
 from ..base.warm import HEAVY, PYTHON, warm
@@ -263,7 +263,7 @@ def snakemake(work:Work, names:str, jobs:int,
     def show(name): return f'\n{beside(table, work.profile)}' if name == f'page {table}' else ''
     first = f'from ffd_repro.pages.batch import remember; remember({work.profile!r}, {names!r})'
     forks = nullcontext() if cluster else warm(*HEAVY, 'ffd_repro.pages.report', first=first) # imported once, for all
-    with in_words(log), log.open('w') as f, forks:
+    with writing(log), log.open('w') as f, forks:
         p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try: failed = follow_progress(p.stdout, f, show, jobs=jobs)
         except BaseException: # what runs is ended with the process that all were forked from
