@@ -91,7 +91,6 @@ AT_START = ("__import__('pandas').set_option('display.max_columns', 20)", '%matp
 def kernel_options(): # yields keyword arguments for papermill
     "How the kernel of a page is started: from the warm process when there is one, and without ports."
     from jupyter_client.manager import AsyncKernelManager
-    from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
     class WarmKernel(AsyncKernelManager):
         def format_kernel_cmd(self, *args, **more): return [*PYTHON, *super().format_kernel_cmd(*args, **more)[1:]]
@@ -99,7 +98,7 @@ def kernel_options(): # yields keyword arguments for papermill
     with scratch() as folder, open(f'{folder}/said', 'w+b') as said:
         try: yield dict(kernel_manager_class=WarmKernel, extra_arguments=[f'--IPKernelApp.exec_lines={line}' for line in AT_START],
                    config=Config(KernelManager=dict(transport='ipc', connection_file=f'{folder}/kernel.json')))
-        except DeadKernelError: # what a kernel that is told to end says beside its cells is for nobody
+        except RuntimeError: # a kernel that died; what one that is told to end says beside its cells is for nobody
             said.seek(0)
             sys.stderr.write(said.read().decode(errors='replace'))
             raise
