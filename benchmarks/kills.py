@@ -71,6 +71,11 @@ def works_for(process, place):
         return f'FFD_CACHE={place}/cache'.encode() in (process/'environ').read_bytes().split(b'\0')
     except OSError: return False
 
+def called(pid):
+    "What a process was started as, as far as it is still there."
+    try: return Path(f'/proc/{pid}/cmdline').read_text(errors='replace').replace('\0', ' ')[-200:].strip()
+    except OSError: return f'{pid}, gone meanwhile'
+
 def put(place, state):
     shutil.rmtree(place, ignore_errors=True)
     if state.exists(): shutil.copytree(state, place)
@@ -100,7 +105,7 @@ def once(place, state, words, before, whole, seconds, number, draw):
             yield f'{number.name}: status {p.returncode} after {took:.1f} s: {said[-600:]}'
     until = time.time() + 10
     while (left := relatives(place)) and time.time() < until: time.sleep(.1)
-    if left: yield f'{len(left)} processes are left'
+    if left: yield f'processes are left: {[called(p) for p in left]}'
     if odd := wrong_after_kill(place, before, whole): yield f'half-written: {odd[:5]}'
     run(place, words)
     now = visible(place)
