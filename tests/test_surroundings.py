@@ -85,11 +85,8 @@ def commands(given, place, workers=1):
             ('ffd_page', PAGE, '--no_train')]
 
 def content(path):
-    "What is in a file, without the order in which a head of weights names its facts, and without what a run took."
+    "The bytes of a file, of a record without what the run took."
     data = path.read_bytes()
-    if path.suffix == '.safetensors':
-        n = int.from_bytes(data[:8], 'little')
-        return json.loads(data[8:8+n]), data[8+n:]
     if path.parent.name == 'runs' and path.suffix == '.json': return {k: v for k, v in json.loads(data).items() if k not in SPENT}
     return data
 
@@ -101,8 +98,7 @@ def left_in(place):
 
 def shell(text): return dict(words=['sh', '-c', text], shell=True)
 
-def went_wrong(jobs): # a kernel that is ended may have something to say
-    return [(j['words'], j['said'][-800:]) for j in jobs if j['status'] or 'Traceback' in j['said'] and j['words'][0] != 'ffd_page']
+def went_wrong(jobs): return [(j['words'], j['said'][-800:]) for j in jobs if j['status'] or 'Traceback' in j['said']]
 
 def small(given, place): return commands(given, place)[2:6]
 
