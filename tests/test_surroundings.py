@@ -11,9 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 import cv2
-import numpy as np
 import pytest
-from safetensors.torch import load_file
 from ffd_repro.base.paths import TEMPORARY
 from ffd_repro.base.warm import ADDRESS, HEAVY, PYTHON, warm
 
@@ -21,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAIN = 'import sys; from ffd_repro.base.console import main; sys.argv = sys.argv[1:]; sys.exit(main())'
 PAGE = 'lda/table-9'
 FIRST = f'from ffd_repro.pages.batch import remember; remember("smoke", "{PAGE}")' # imports all that registers itself
-SPENT = ('wall_s', 'cpu_s', 'peak_mb', 'threads') # of a record: what a run took, and of what
+SPENT = ('wall_s', 'cpu_s', 'peak_mb') # of a record: what a run took
 ODD = dict(LC_ALL='C', PYTHONUTF8='0', PYTHONCOERCECLOCALE='0', PYTHONIOENCODING='ascii', TZ='Pacific/Auckland', OMP_NUM_THREADS='2')
 HOMES = ('HOME', 'XDG_CACHE_HOME', 'XDG_CONFIG_HOME', 'MPLCONFIGDIR', 'IPYTHONDIR', 'JUPYTER_CONFIG_DIR')
 
@@ -75,7 +73,7 @@ def given(tmp_path_factory):
     (home/'scores.csv').write_text(f'video,label,score\n{scores}', 'utf-8')
     return home
 
-def commands(given, place, workers=1):
+def commands(given, place, workers=0):
     "Every kind of command, as far as it can be compared."
     return [('ffd_corpus', 'UADFV', '--workers', workers), ('ffd_train', 'meso_inception4', '--train', 'HFF'),
             ('ffd_score', given/'scores.csv', '--json', place/'score.json'),
@@ -136,19 +134,13 @@ def plain(given, tmp_path_factory):
     return dict(home=place, starved=starved, disk=disk, first=jobs[:4], again=jobs[5:9], on_disk=jobs[9:])
 
 def test_the_same_bytes_wherever_it_is_done(given, plain, tmp_path):
-    "All that is odd at once. Weights learnt by two threads lie within 1e-6 of those learnt by one; what they score is the same."
+    "All that is odd at once, two threads and two workers instead of one and none among it."
     place, odd = plain['home'], tmp_path/'wörk & "plâce" 顔'
     jobs = done_in(odd, commands(given, odd, 2), gone=HOMES, UMASK='077', **ODD)
     assert not went_wrong(jobs)
     here, there = left_in(place), left_in(odd)
     assert len(here) > 60 and here.keys() == there.keys()
-    by_threads = ['weights.safetensors', next((place/'results'/'runs').glob('*.json')).name] # sums are taken in another order
-    assert [n for n in here if here[n] != there[n] and Path(n).name not in ('doctor.json', *by_threads)] == []
-    one, two = (load_file(next(p.rglob(by_threads[0]))) for p in (place, odd))
-    assert one.keys() == two.keys() and max(float((one[k].double() - two[k].double()).abs().max()) for k in one) < 1e-6
-    one, two = (json.loads((p/'results'/'runs'/by_threads[1]).read_text()) for p in (place, odd))
-    assert {k for k in one if one[k] != two[k]} <= {'history', *SPENT}
-    np.testing.assert_allclose(one['history']['steps'], two['history']['steps'], atol=2e-5) # they are rounded to five digits
+    assert [n for n in here if here[n] != there[n] and Path(n).name != 'doctor.json'] == []
     assert not list(tmp_path.rglob(f'*{TEMPORARY}*'))
     assert {oct(p.stat().st_mode & 0o077) for p in odd.rglob('*')} == {'0o0'}, 'others may read what a umask keeps from them'
 

@@ -98,7 +98,7 @@ def landmark_table(root, paths, # of the photographs, below `root`
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(file, 'a', encoding='utf-8') as out, tqdm(total=len(todo), desc='landmarks', unit='photograph', disable=not progress) as bar:
         if todo: out.write('\n')
-        for row in Parallel(n_jobs=workers, return_as='generator_unordered')(delayed(photo_facts)(root, p, find) for p in todo):
+        for row in Parallel(n_jobs=max(workers, 1), return_as='generator_unordered')(delayed(photo_facts)(root, p, find) for p in todo):
             known[row['path'], row['size']] = row
             out.write(json.dumps(row) + '\n'); out.flush(); bar.update()
     return [known[key[p]] for p in paths]

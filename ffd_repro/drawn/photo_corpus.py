@@ -181,7 +181,7 @@ def _forge_all(jobs:list, root, out:Path, seed:int, workers:int, progress:bool)-
     rows, skipped = [], []
     with tqdm(total=sum(1 + len(j.forgeries) for j in jobs), desc='photographs', unit='picture', disable=not progress) as bar:
         work = (delayed(make_pictures)(job, root, out, seed) for job in jobs)
-        for job, (made, left) in zip(jobs, Parallel(n_jobs=workers, return_as='generator')(work)):
+        for job, (made, left) in zip(jobs, Parallel(n_jobs=max(workers, 1), return_as='generator')(work)):
             rows += made
             skipped += left
             bar.update(1 + len(job.forgeries))

@@ -74,7 +74,7 @@ def build(name:str, # a key of `STAND_INS`
     FOLDER.begin(root, mark, remake=True)
     work = (delayed(shoot_job)(name, size, job, root) for job in jobs)
     with tqdm(total=sum(map(len, jobs)), desc=f'{name} stand-in', unit='clip', disable=not progress) as bar:
-        for n in Parallel(n_jobs=workers, return_as='generator_unordered')(work): bar.update(n)
+        for n in Parallel(n_jobs=max(workers, 1), return_as='generator_unordered')(work): bar.update(n)
     for path, text in corpus.texts(size).items(): save_text(root/path, text)
     tidy(root, began, keep=FOLDER.begun)
     FOLDER.finish(root, mark)

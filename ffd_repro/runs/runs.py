@@ -4,21 +4,24 @@
 
 # %% auto #0
 __all__ = ['record_path', 'predictions_path', 'work_folder', 'weights_path', 'read_record', 'note_measured', 'read_predictions',
-           'status', 'is_trained', 'is_scored', 'saw_these', 'missing', 'device', 'fresh_net', 'fit', 'fit_together',
-           'trained', 'make_record', 'fitted', 'scores_of', 'execute', 'test_lines', 'ffd_train']
+           'status', 'is_trained', 'is_scored', 'saw_these', 'missing', 'device', 'fresh_net', 'own_threads', 'fit',
+           'fit_together', 'trained', 'make_record', 'fitted', 'scores_of', 'execute', 'test_lines', 'ffd_train']
 
 # %% ../../nbs/80_runs/runs.ipynb #4e6edb81
 import dataclasses
 import json
+import os
+import re
 import resource
 import shutil
 import time
+from contextlib import contextmanager
 from pathlib import Path
 import pandas as pd
 import torch
 from fastcore.script import Param, call_parse, store_true
 from ..base.contracts import PREDICTIONS
-from ..base.errors import BadFile, Diverged, FFDError, MissingData
+from ..base.errors import BadFile, BadSetting, Diverged, FFDError, MissingData
 from ..base.paths import atomic, cache, results, shown
 from ..base.registry import detectors, load
 from ..base.seeds import seed_everything
@@ -92,6 +95,17 @@ def fresh_net(spec:RunSpec):
     return detectors[spec.method].make(spec.setting, side=spec.request().side, tiny=spec.profile.tiny,
                                        pretrained=bool(spec.recipe.pretrained))
 
+# %% ../../nbs/80_runs/runs.ipynb #41751e5c
+@contextmanager
+def own_threads(): # also a decorator
+    "Compute on `FFD_THREADS` processor threads, one where it is not set; raises `BadSetting`."
+    asked = os.environ.get('FFD_THREADS') or '1'
+    if not re.fullmatch('[1-9][0-9]{0,3}', asked): raise BadSetting(f'FFD_THREADS is {asked!r}.', fix='a number of threads, like 4')
+    before = torch.get_num_threads()
+    torch.set_num_threads(int(asked))
+    try: yield
+    finally: torch.set_num_threads(before)
+
 # %% ../../nbs/80_runs/runs.ipynb #8ec4e01f
 def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
@@ -123,6 +137,7 @@ def fit_together(spec:RunSpec, engine:Engine, progress:bool=True):
     return model, history
 
 # %% ../../nbs/80_runs/runs.ipynb #c2642cad
+@own_threads()
 def trained(spec:RunSpec, progress:bool=True):
     "The trained net of a run, on the device, in evaluation mode."
     if not weights_path(spec).exists(): fit(spec, progress)
@@ -158,6 +173,7 @@ def scores_of(model, spec:RunSpec, record:dict|None)->pd.DataFrame: # columns of
     return pd.concat([kept[str(t)] if holds(t) else score_view(model, spec, t) for t in spec.tests])
 
 # %% ../../nbs/80_runs/runs.ipynb #d9e7214a
+@own_threads()
 def execute(spec:RunSpec, progress:bool=True,
             engine:Engine=Engine() # of several processes, each of which has to call this
            )->dict: # the record
