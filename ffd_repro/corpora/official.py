@@ -97,8 +97,7 @@ def _celeb_lists(manifest:pd.DataFrame, root:Path, seed:int, notes)->pd.DataFram
     if file is None: return manifest
     key, listed = manifest.video.str.split('/', n=1).str[1].str.lower(), dict((p, l) for l, p in _test_list(file))
     _check_list(listed, key, manifest, file, notes)
-    cut = hold_out if manifest.corpus.iloc[0] == 'Celeb-DF' else hold_out_groups
-    return cut(manifest.assign(split=['test' if k in listed else 'train' for k in key]), seed=seed)
+    return hold_out_groups(manifest.assign(split=['test' if k in listed else 'train' for k in key]), seed=seed)
 
 # %% ../../nbs/10_corpora/official.ipynb #4c6f6753
 def _celeb(name, folders, counts, bench):

@@ -96,7 +96,7 @@ _MAIN = [
             StyleGAN=Manipulation('deepfake', 'pose', Bottleneck(.20, .20, nearest=True, skip=.5), Paste(feather=.1, grain=4)))),
     StandIn('Celeb-DF', 'Celeb-DF-v2', STYLES['Celeb-DF'], plan_celeb, lists=celeb_list,
         qualities={'': 20}, fps=30,
-        sizes=dict(smoke=Size(9, 96, 8, fakes=2, extra=2), small=Size(600, 192, 12, fakes=2, extra=30),
+        sizes=dict(smoke=Size(9, 96, 8, fakes=2, extra=2), small=Size(1200, 192, 12, fakes=2, extra=60),
                    paper=Size(60, 384, 60, takes=10, fakes=9, extra=100)),
         methods=dict(
             swap=Manipulation('deepfake', 'pose', Bottleneck(.14, .08, skip=.6),

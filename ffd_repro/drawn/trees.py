@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SCENES', 'HFF_REAL', 'Size', 'Clip', 'Fake', 'ff_pairs', 'plan_ff', 'dfdc_parts', 'ten_letters', 'plan_dfdc',
-           'circle', 'held_out', 'celeb_test', 'plan_celeb', 'recording', 'plan_dfd', 'actor', 'plan_preview',
+           'circle', 'one_in', 'held_out', 'celeb_test', 'plan_celeb', 'recording', 'plan_dfd', 'actor', 'plan_preview',
            'plan_uadfv', 'speaker', 'sentence', 'plan_timit', 'tar_people', 'plan_wild', 'plan_hff', 'dfdc_metadata',
            'celeb_list', 'preview_list', 'ff_lists', 'hff_lists', 'no_list_files']
 
@@ -102,9 +102,13 @@ def circle(i:int, # number of a person
     others = (i//around*around + (i + k)%around for k in range(1, around))
     return [j for j in others if j < size.people]
 
+def one_in(size:Size)->int:
+    "One of how many is for the test: a third of the people, and of a large corpus about 200."
+    return max(size.people//200, 3)
+
 def held_out(i:int, size:Size)->bool:
     "Whether the circle of a person is one for the test."
-    return i//(size.fakes + 1)%3 == 2
+    return i//(size.fakes + 1)%one_in(size) == one_in(size) - 1
 
 # %% ../../nbs/35_drawn/trees.ipynb #c2a7e195
 def celeb_test(person:str, # 'id7', or 'you7' for one of YouTube-real
@@ -112,7 +116,7 @@ def celeb_test(person:str, # 'id7', or 'you7' for one of YouTube-real
               )->bool:
     "Whether a person of a Celeb-DF stand-in is held out for the test."
     number = int(person.lstrip('idyou'))
-    return held_out(number, size) if person.startswith('id') else number%3 == 2
+    return held_out(number if person.startswith('id') else number*(size.fakes + 1), size)
 
 # %% ../../nbs/35_drawn/trees.ipynb #eb694453
 def plan_celeb(size:Size, methods)->list[list]: # jobs: an original and its forgeries
