@@ -77,8 +77,10 @@ def status(spec:RunSpec)->str: # 'absent', 'ok', 'stale' or 'failed'
 
 def is_trained(record:dict, spec:RunSpec)->bool: return record['status'] == 'ok' and record['code'] == training_code(spec)
 def is_scored(record:dict, spec:RunSpec, test)->bool: return record.get('scored', {}).get(str(test)) == test_code(spec, test)
-def saw_these(record:dict, spec:RunSpec)->bool:
+def saw_these(record:dict, spec:RunSpec, view:str='' # one of them; all when empty
+             )->bool:
     requests = {str(spec.train): spec.request()} | {str(t): spec.request(t) for t in spec.tests}
+    if view: requests = {view: requests[view]}
     return all(still_these(requests[d['view']], d['pixels']) for d in record['data'] if d['view'] in requests and 'pixels' in d)
 
 # %% ../../nbs/80_runs/runs.ipynb #e35bc318
@@ -169,7 +171,7 @@ def fitted(spec:RunSpec, record:dict|None, # None where nothing that holds is th
 def scores_of(model, spec:RunSpec, record:dict|None)->pd.DataFrame: # columns of PREDICTIONS
     "The predictions on every test of a run: those that are kept and still hold, and the others made anew."
     kept = dict(list(read_predictions(spec).groupby('test', sort=False))) if record else {}
-    holds = lambda t: str(t) in kept and is_scored(record, spec, t)
+    holds = lambda t: str(t) in kept and is_scored(record, spec, t) and saw_these(record, spec, str(t))
     return pd.concat([kept[str(t)] if holds(t) else score_view(model, spec, t) for t in spec.tests])
 
 # %% ../../nbs/80_runs/runs.ipynb #d9e7214a
@@ -183,7 +185,7 @@ def execute(spec:RunSpec, progress:bool=True,
         if not engine.told(lambda: bool(missing([spec]))): return engine.told(lambda: read_record(spec))
         record = engine.told(lambda: read_record(spec))
         tests = {str(t): t for t in spec.tests} | {name: parse_tested(name) for name in (record or {}).get('tests', [])}
-        if record and not (is_trained(record, spec) and saw_these(record, spec)): record = None
+        if record and not (is_trained(record, spec) and saw_these(record, spec, str(spec.train))): record = None
         if record is None and engine.main: predictions_path(spec).with_suffix('.values.csv').unlink(missing_ok=True)
         spec = dataclasses.replace(spec, tests=tuple(tests[name] for name in sorted(tests)))
         clocks, before, failure, history, found = (time.time(), time.process_time()), (0., 0.), '', {}, pd.DataFrame(columns=PREDICTIONS)
