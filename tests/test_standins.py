@@ -93,6 +93,16 @@ def test_meters_tell_nothing(trees, name, quality):
     other = cross_probe(numbers, store.manifest).to_numpy()
     assert other[~np.eye(len(other), dtype=bool)].max() <= ALL
 
+def test_the_validation_part_of_celeb_df_is_made_of_whole_circles(tmp_path):
+    "At the committed size no forgery falls between the parts, and both classes are enough to choose an epoch by."
+    corpus, size = STAND_INS['Celeb-DF'], STAND_INS['Celeb-DF'].sizes['small']
+    for path, text in {clip.path: '' for clip in sum(corpus.jobs(size), [])}.items() | corpus.texts(size).items():
+        (tmp_path/path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path/path).write_text(text)
+    found = read_corpus('Celeb-DF', tmp_path)
+    many = found.groupby(['split', 'label']).size()
+    assert set(found.split) == {'train', 'val', 'test'} and many['val'].min() >= 100
+
 def small_net(width=16):
     block = lambda a, b: [torch.nn.Conv2d(a, b, 3, padding=1, bias=False), torch.nn.BatchNorm2d(b), torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
     return torch.nn.Sequential(*block(3, width), *block(width, 2*width), *block(2*width, 4*width), torch.nn.AdaptiveAvgPool2d(1),

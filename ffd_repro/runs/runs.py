@@ -100,10 +100,10 @@ def fresh_net(spec:RunSpec):
 # %% ../../nbs/80_runs/runs.ipynb #41751e5c
 @contextmanager
 def own_threads(): # also a decorator
-    "Compute on `FFD_THREADS` processor threads, one where it is not set; raises `BadSetting`."
-    asked = os.environ.get('FFD_THREADS') or '1'
-    if not re.fullmatch('[1-9][0-9]{0,3}', asked): raise BadSetting(f'FFD_THREADS is {asked!r}.', fix='a number of threads, like 4')
+    "Compute on `FFD_THREADS` processor threads, one where it is not set and no GPU computes; raises `BadSetting`."
     before = torch.get_num_threads()
+    asked = os.environ.get('FFD_THREADS') or ('1' if device() == 'cpu' else str(before))
+    if not re.fullmatch('[1-9][0-9]{0,3}', asked): raise BadSetting(f'FFD_THREADS is {asked!r}.', fix='a number of threads, like 4')
     torch.set_num_threads(int(asked))
     try: yield
     finally: torch.set_num_threads(before)
