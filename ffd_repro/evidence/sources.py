@@ -79,9 +79,9 @@ def scored(predictions:pd.DataFrame, metric:str, level:str, # 'frame' or 'video'
     read = predictions.attrs.get('read')
     return _kept_score(read, metric, level, even) if read else score_table(predictions, level, (metric,), even).iloc[0]
 
-def training_of(cell:Cell, seeds)->str: # equal names are the same nets
+def training_of(cell:Cell, profile:str, seeds)->str: # equal names are the same nets
     "The name of the training behind a cell."
-    return ' '.join(map(str, (cell.key.method, *cell.asked, cell.key.train, *sorted(seeds))))
+    return ' '.join(s.id for s in specs_of(cell, profile) if s.seed in seeds)
 
 @lru_cache(maxsize=4096)
 def _kept_estimate(kept:tuple, metric:str, level:str, training:str, even:bool): # kept: (seed, where it was read)
@@ -95,7 +95,7 @@ class Score(From):
     "Computed from the predictions of runs."
     def estimate(self, cell, profile):
         by_seed, asked = predictions_of(cell, profile), (cell.key.metric, unit(cell.key.level))
-        kept, how = tuple((s, p.attrs.get('read')) for s, p in by_seed.items()), (training_of(cell, by_seed), counts_alike(cell))
+        kept, how = tuple((s, p.attrs.get('read')) for s, p in by_seed.items()), (training_of(cell, profile, by_seed), counts_alike(cell))
         try: return _kept_estimate(kept, *asked, *how) if all(read for _, read in kept) else score_estimate(by_seed, *asked, *how)
         except Undefined: return None
 
@@ -115,7 +115,7 @@ class Value(From):
     def estimate(self, cell, profile):
         kept, metric = values_of(cell, profile), metric_of(cell.key.metric)
         reach = metric.highest - metric.lowest
-        return mean_estimate(kept, training_of(cell, kept), f'{cell.key.metric} {cell.key.condition} {cell.key.test}',
+        return mean_estimate(kept, training_of(cell, profile, kept), f'{cell.key.metric} {cell.key.condition} {cell.key.test}',
             reach if np.isfinite(reach) else 0.) if kept else None
 
     def seed_values(self, cell, profile): return {seed: (v.mean(), len(v)) for seed, v in values_of(cell, profile).items()}
@@ -141,7 +141,7 @@ class Map(From):
         g = rng('entropy', cell.key.train, cell.key.condition)
         choices = np.stack([g.permutation(n) < many for _ in range(CHOICES)])
         return assembled({seed: entropies(evened(maps[:n]), choices) for seed, maps in kept.items()},
-            tuple(f'{cell.key.train}/fake {i:03}' for i in range(n)), training_of(cell, kept),
+            tuple(f'{cell.key.train}/fake {i:03}' for i in range(n)), training_of(cell, profile, kept),
             f'{cell.key.metric} {cell.key.condition}', 0.)
 
     def total(self, cell, profile):
