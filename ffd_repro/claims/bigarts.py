@@ -200,7 +200,7 @@ def _(m): return [at(of, x, TIMIT[1], train) < at(of, x, TIMIT[0], train)
 
 # %% ../../nbs/85_claims/bigarts.ipynb #0266a083
 @relation('BIG-25', 'bigarts/table-1',
-    'Its Face X-ray is BiG-Arts with the extrinsic branch only: the rows are the same (here one net is both: ours can only hold)',
+    'Its Face X-ray is BiG-Arts with the extrinsic branch only: the rows are the same (here one net is both, so ours says nothing)',
     'Table 1, Table 6, Sec. 4.2')
 def _(m):
     six = cells('bigarts', 'table-6')

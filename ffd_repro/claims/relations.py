@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ERROR', 'MARGIN', 'SEEN', 'relations', 'VERDICTS', 'ON_STAND_INS', 'Outcome', 'decide', 'never', 'against_zero',
-           'estimated', 'judge_one', 'awake', 'cells', 'Relation', 'relation', 'relations_of', 'Judgement', 'by_holm',
-           'told', 'judge', 'on_printed', 'tally', 'scope', 'read_as', 'here']
+           'one_net', 'estimated', 'judge_one', 'awake', 'cells', 'Relation', 'relation', 'relations_of', 'Judgement',
+           'by_holm', 'told', 'judge', 'on_printed', 'tally', 'scope', 'read_as', 'here']
 
 # %% ../../nbs/85_claims/relations.ipynb #81f7eb8b
 from dataclasses import dataclass, replace
@@ -67,12 +67,18 @@ def against_zero(c:Comparison)->bool:
     numbers = lambda t: [t.number] if isinstance(t, Const) else [x for part in getattr(t, 'terms', ()) for x in numbers(part)]
     return not any(numbers(c.left) + numbers(c.right)) and {metric_of(k.metric).source for k in c.cells()} == {'score'}
 
+def one_net(leaves:list # of Estimate
+           )->bool:
+    "Whether nothing is left of people and trainings: both sides of a difference are the same nets on the same faces."
+    return bool(leaves) and not any(p.pull.any() or p.seeds.any() for e in leaves for p in e.parts.values())
+
 def estimated(c:Comparison, effect)->dict: # fields of `Outcome`
     "What an estimate says of a comparison."
     x, leaves = known(effect), estimates_of(effect)
     lo, hi = one_sided(x, ERROR), one_sided(x, ERROR, False)
     near = max(abs(one_sided(x, 2*ERROR, lower)) for lower in (True, False)) if against_zero(c) else np.nan
-    return dict(status=decide(c.sign, lo, hi, exact(effect)), effect=x.value, lo=lo, hi=hi, within=near, decides=1.43*(x.value - lo),
+    state = 'not comparable' if one_net(leaves) else decide(c.sign, lo, hi, exact(effect))
+    return dict(status=state, effect=x.value, lo=lo, hi=hi, within=near, decides=1.43*(x.value - lo),
         # (1.96 + .84)/1.96
         odds=(chance(x), chance(x, False)), people=min(map(tested, leaves), default=0),
         seeds=min((len(p.seeds) for e in leaves for t, p in e.parts.items() if t), default=0))
@@ -168,7 +174,7 @@ class Judgement:
         return min(self.seen, key=lambda o: (o.status != 'fails', o.lo), default=None)
 
 # %% ../../nbs/85_claims/relations.ipynb #a2785258
-VERDICTS = {'fails': 'fails', 'not comparable': 'not comparable', 'not run': 'not run', 'undecided': 'undecided',
+VERDICTS = {'fails': 'fails', 'not run': 'not run', 'not comparable': 'not comparable', 'undecided': 'undecided',
     'smaller': 'smaller than printed', 'bounded': 'bounded', 'holds': 'holds'} # status -> verdict; the first that occurs decides
 ON_STAND_INS = dict(holds='supported', fails='contradicted')
 
