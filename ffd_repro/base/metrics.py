@@ -75,6 +75,7 @@ METRICS = {m.name: m for m in [
     Metric(name='inside', display='attention inside a region', source='value', lowest=-1.), # what a tampering adds to it
     Metric(name='IoU', display='overlap of predicted and true mask', source='value'),
     Metric(name='pixel_AUC', display='AUC over pixels', source='value'),
+    Metric(name='blind_AUC', display='AUC over pixels of one drawing for all faces', source='value'),
     Metric(name='pixel_AP', display='average precision over pixels', source='value'),
     Metric(name='boundary_F', display="F score of the mask's boundary", source='value'),
     Metric(name='dissimilarity', display='mean of the predicted dissimilarity map', source='value', **BARE),

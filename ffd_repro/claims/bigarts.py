@@ -134,10 +134,10 @@ FIGURES = (
            note=('Five frames a video; a map is scaled to a mean of one, a distance is the mean absolute difference. '
                  'At 64 pixels a map has 4×4 places, at 256 8×8.')),
     target('figure-7', 'mask_gallery', 'Predicted intrinsic and extrinsic masks',
-           methods=BIG, views=same(CELEB), metrics=('IoU', 'pixel_AUC', 'pixel_AP', 'boundary_F'), level='frame',
+           methods=BIG, views=same(CELEB), metrics=('IoU', 'pixel_AUC', 'blind_AUC', 'pixel_AP', 'boundary_F'), level='frame',
            conditions=dict(M_In=Condition(), M_Ex=Condition()),
            note="Measured on fake faces, against masks made by the paper's rule from the difference to the original, at a threshold of "
-                "0.5."),
+                "0.5. Beside the AUC stands that of one drawing for all faces, the mean of the masks that were learnt from."),
     target('figure-8', 'blend_gallery', 'How partly forged faces are made', views=same(CELEB), conditions=OF_PARTS, figure='parts',
     note='No training.'),
     *(target(f'figure-9{panel}', 'robustness_curve', title, methods=BIG, views=views_of(CELEB, *SETS), metrics=('AUC',),
@@ -320,6 +320,7 @@ WELL = dict(M_In=dict(IoU=.5, pixel_AUC=.9), M_Ex=dict(boundary_F=.5, pixel_AUC=
 def _(m): return [m('cam_distance', test=d, train=CELEB, condition='excess') > 0 for d in (*SETS, WILD)]
 
 @relation('BIG-27', 'bigarts/figure-7', 'Both masks are located well: an IoU of 0.5 of the area, a boundary F of 0.5 of the outline, '
-    'an AUC over pixels of 0.9 (our limits)',
+    'an AUC over pixels of 0.9 (our limits) and above that of one drawing for all faces',
     'Fig. 7, Sec. 4.2')
-def _(m): return [m(k, test=CELEB, condition=mask) >= least for mask, limits in WELL.items() for k, least in limits.items()]
+def _(m): return [m(k, test=CELEB, condition=mask) >= least for mask, limits in WELL.items() for k, least in limits.items()] \
+    + [m('pixel_AUC', test=CELEB, condition=mask) > m('blind_AUC', test=CELEB, condition=mask) for mask in WELL]
