@@ -229,4 +229,4 @@ def expected(found:list # of Judged
     "How many claims would be decided by chance where no net differs from any other, at most."
     own = asked_first(found)
     asked = [j.ours for j in found if own[j.ours.relation.name]]
-    return 2*ERROR*sum(any(o.people for o in j.seen) and j.verdict != 'not run' for j in asked)
+    return ERROR*sum(any(o.people for o in j.seen)*(1 + (j.verdict != 'not run')) for j in asked) # in part: it can be contradicted only

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ERROR', 'MARGIN', 'SEEN', 'relations', 'VERDICTS', 'ON_STAND_INS', 'Outcome', 'decide', 'never', 'against_zero',
-           'one_net', 'estimated', 'judge_one', 'awake', 'cells', 'Relation', 'relation', 'relations_of', 'Judgement',
-           'by_holm', 'told', 'judge', 'on_printed', 'tally', 'scope', 'read_as', 'here']
+           'timed', 'one_net', 'estimated', 'judge_one', 'awake', 'cells', 'Relation', 'relation', 'relations_of',
+           'Judgement', 'by_holm', 'told', 'judge', 'on_printed', 'tally', 'scope', 'read_as', 'here']
 
 # %% ../../nbs/85_claims/relations.ipynb #81f7eb8b
 from dataclasses import dataclass, replace
@@ -41,9 +41,10 @@ class Outcome:
     seeds:int=0       # trainings of each net
 
     @property
-    def power(self)->float: # NaN where no effect is printed, or one against the claim
+    def power(self)->float: # NaN where no effect is printed, or one against the claim, or where none could be decided
         "How likely these people and seeds find an effect as large as the printed one."
-        return NormalDist().cdf(2.8*self.printed/self.decides - 1.96) if self.printed > 0 and self.decides > 0 else np.nan
+        asked = not (self.few or self.unlearnt) and self.printed > 0 and self.decides > 0
+        return NormalDist().cdf(2.8*self.printed/self.decides - 1.96) if asked else np.nan
 
 # %% ../../nbs/85_claims/relations.ipynb #6f9d9432
 ERROR = .025 # of a decision, on either side
@@ -67,6 +68,10 @@ def against_zero(c:Comparison)->bool:
     numbers = lambda t: [t.number] if isinstance(t, Const) else [x for part in getattr(t, 'terms', ()) for x in numbers(part)]
     return not any(numbers(c.left) + numbers(c.right)) and {metric_of(k.metric).source for k in c.cells()} == {'score'}
 
+def timed(*comparisons)->bool:
+    "Whether only speeds are compared, which a machine has and no face."
+    return {metric_of(k.metric).source for c in comparisons for k in c.cells()} == {'speed'}
+
 def one_net(leaves:list # of Estimate
            )->bool:
     "Whether nothing is left of people and trainings: both sides of a difference are the same nets on the same faces."
@@ -75,12 +80,13 @@ def one_net(leaves:list # of Estimate
 def estimated(c:Comparison, effect)->dict: # fields of `Outcome`
     "What an estimate says of a comparison."
     x, leaves = known(effect), estimates_of(effect)
+    turns = timed(c) # and no people
     lo, hi = one_sided(x, ERROR), one_sided(x, ERROR, False)
     near = max(abs(one_sided(x, 2*ERROR, lower)) for lower in (True, False)) if against_zero(c) else np.nan
     state = 'not comparable' if one_net(leaves) else decide(c.sign, lo, hi, exact(effect))
     return dict(status=state, effect=x.value, lo=lo, hi=hi, within=near, decides=1.43*(x.value - lo),
         # (1.96 + .84)/1.96
-        odds=(chance(x), chance(x, False)), people=min(map(tested, leaves), default=0),
+        odds=(chance(x), chance(x, False)), people=0 if turns else min(map(tested, leaves), default=0),
         seeds=min((len(p.seeds) for e in leaves for t, p in e.parts.items() if t), default=0))
 
 def judge_one(c:Comparison, look, # row key -> number, `Estimate` or None
@@ -226,7 +232,7 @@ def scope(j:Judgement, data:str='stand-in', side:int=64 # pixels
     "What a verdict is about."
     few_to_many = lambda numbers: '–'.join(str(n) for n in sorted({min(numbers), max(numbers)}))
     seen = [o for o in j.seen if o.people]
-    if not seen: return ''
+    if not seen: return 'speeds of one machine' if j.seen and timed(*j.relation.comparisons) else ''
     seeds = [o.seeds for o in seen if o.seeds]
     told = f', {few_to_many(seeds)} seed{"s"*(max(seeds) > 1)}' if seeds else ', no net'
     asleep = ', net not learnt' if j.verdict == 'undecided' and any(o.unlearnt for o in seen) else ''

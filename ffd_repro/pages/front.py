@@ -24,6 +24,7 @@ from ..claims.reported import errata
 from ffd_repro.pages.ledger import (
     ORDER,
     chances,
+    is_former,
     markdown_table,
     mechanisms_table,
     on_paper_counts,
@@ -124,8 +125,9 @@ def on_faces(book, side:int)->str: # a Ledger; pixels
     rows = printed_once(book.numbers)
     scores = rows[rows.metric.map(lambda m: metric_of(m).source not in ('count', 'size', 'speed'))].verdict
     table = verdict_counts(book.claims).set_index('verdict')
-    arithmetic = '; *holds* and *fails* are said of arithmetic' if {'holds', 'fails'} & set(table.index) else ''
-    former = (book.claims.verdict.ne('not run') & book.claims.stale.gt(0)).sum()
+    known = {'holds', 'fails'} & set(table.index)
+    arithmetic = '; *holds* and *fails* are said of arithmetic, and of speeds on one machine' if known else ''
+    former = is_former(book.claims).sum()
     real = scores.isin(['match', 'differs']).sum()
     return (f'**Stand-ins**, drawn faces of {side} pixels: {real} of {number_of(len(scores), "printed score")} '
         'were measured on the corpora they are printed for. Claims that the papers state: '

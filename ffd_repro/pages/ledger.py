@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['ORDER', 'ON_PAPER', 'ABOUT', 'INTRO', 'DERIVED', 'CHANCE', 'POWER', 'METERS', 'markdown_table', 'printed_once',
            'headline', 'texts_table', 'on_paper_counts', 'mechanisms_table', 'in_order_of_need', 'shown_row',
-           'compared', 'missing_table', 'stale_table', 'section', 'verdict_shown', 'claims_shown', 'comparisons_shown',
-           'verdict_counts', 'chances', 'claim_sections', 'report_markdown', 'write_comparison']
+           'compared', 'missing_table', 'is_former', 'stale_table', 'section', 'verdict_shown', 'claims_shown',
+           'comparisons_shown', 'verdict_counts', 'chances', 'claim_sections', 'report_markdown', 'write_comparison']
 
 # %% ../../nbs/95_pages/ledger.ipynb #3dca0ba0
 import re
@@ -101,10 +101,16 @@ def missing_table(comparison:pd.DataFrame)->pd.DataFrame:
         tables=('item', lambda s: ', '.join(dict.fromkeys(x.removeprefix('table-') for x in s)))).reset_index()
     return order.assign(paper=order.paper.map(lambda p: PAPERS[p]['short']))
 
-def stale_table(comparison:pd.DataFrame)->pd.DataFrame:
-    "Results whose code has changed since."
+def is_former(claims): # rows of the claims, or one
+    "Whether a verdict rests on faces or code that have changed since."
+    return (claims.stale > 0) & (claims.verdict != 'not run')
+
+def stale_table(comparison:pd.DataFrame, claims:pd.DataFrame)->pd.DataFrame: # what, numbers
+    "Results whose code has changed since: those beside printed numbers, and those that claims rest on."
     rows = comparison[comparison.status == 'stale']
-    return rows.groupby(['paper', 'item', 'method', 'setting', 'profile'], sort=False).size().rename('numbers').reset_index()
+    of_tables = (rows.paper + '/' + rows['item'] + ' ' + rows.method + ' ' + rows.setting).value_counts(sort=False)
+    of_claims = claims[is_former(claims)].set_index('claim').stale
+    return pd.concat([of_tables, of_claims]).rename_axis('what').rename('numbers').reset_index()
 
 # %% ../../nbs/95_pages/ledger.ipynb #dbc59ab4
 INTRO = """Derived from `results/reported` and `results/reproduced`; change those, never this file.
@@ -120,8 +126,8 @@ other side, by Holm's rule over all of them. **Bounded** is a claim whose effect
 (our margin), and **smaller than printed** one whose intervals leave the printed effects out. It is **undecided** otherwise, or when a \
 number rests on fewer trainings than the profile has seeds, a rival that could win was not run, or a net has not learnt: its training \
 ended near ln 2, or its AUC on its own corpus cannot be told from one half, or is below what a meter reaches. Every such verdict is \
-about what stands beside it: drawn faces of that size, so many people, so many seeds. **Holds** and **fails** are said of real faces \
-and of arithmetic."""
+about what stands beside it: drawn faces of that size, so many people, so many seeds. **Holds** and **fails** are said of real faces, \
+of arithmetic, and of speeds on the one machine that measured them."""
 
 def section(title:str, df:pd.DataFrame, empty:str)->str:
     "A heading with a table, or a sentence where there is none."
@@ -130,7 +136,7 @@ def section(title:str, df:pd.DataFrame, empty:str)->str:
 # %% ../../nbs/95_pages/ledger.ipynb #ec6cec9c
 def verdict_shown(r)->str: # a row of the claims
     "A verdict with its scope, and with a mark where it rests on numbers that other code made."
-    former = ', on former faces or by former code' if r.stale else ''
+    former = ', on former faces or by former code' if is_former(r) else ''
     return r.verdict + (f' ({r.scope})' if r.scope and r.verdict != 'not run' else '') + former
 
 def claims_shown(claims:pd.DataFrame)->pd.DataFrame:
@@ -157,7 +163,7 @@ DERIVED = ('Read off a table, and in no sentence of a paper. A comparison that a
     'and a claim of no other comparisons is in no count of verdicts.')
 CHANCE = 'Where no net differed from any other, at most {:.1f} of the claims on stand-ins would be supported or contradicted, by chance.'
 POWER = ('*Power* is how likely these people and seeds find an effect as large as the printed one: at least four cases of five in {} '
-    'of the {} comparisons that have one.')
+    'of the {} comparisons that have one and could be decided. It is of one comparison alone: a claim of several asks for more of each.')
 METERS = 'What a meter reaches on the faces is on record for {} views{}.'
 
 def chances(comparisons:pd.DataFrame, chance:float, meters:int)->str:
@@ -185,7 +191,7 @@ def report_markdown(comparison:pd.DataFrame, # of `compare`
         if (measured.paper == p).any()]
     first = [section(title, table, 'None.') + f'\n\n{ABOUT[title]}' for title, table in in_order_of_need(comparison, claims).items()]
     parts = ['# Report', INTRO, *first, *claim_sections(claims, comparisons, chance, meters), *papers,
-             section('Stale', stale_table(comparison), 'Nothing is stale.'),
+             section('Stale', stale_table(comparison, claims), 'Nothing is stale.'),
              section('Not run', missing_table(comparison), 'Everything was run.')]
     return '\n\n'.join(parts) + '\n'
 
