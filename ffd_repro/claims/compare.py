@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from ..base.contracts import REPORTED, ROW_KEY
 from ..base.metrics import metric_of, show_difference
+from ..base.profiles import profile as profile_of
 from ..base.registry import detectors, targets
 from .names import PAPERS, QUOTED, display
 from ffd_repro.claims.relations import (
@@ -201,12 +202,13 @@ def claim_row(j:Judged, own:int, data:str, side:int, stale=never)->list: # value
         *counts, o.n, own, o.verdict, scope(o, data, side), len(old), idle, *ends, effect_text(o), reading(o, on_printed(p))]
 
 def relations_table(found:list, # of Judged
-                    data:str='stand-in', side:int=64, # where our faces came from, pixels
+                    data:str='stand-in', profile:str='small', # where our faces came from, and the size of the work
                     stale=never # our row key -> whether other code made it
                    )->pd.DataFrame: # columns of CLAIMS
     "Every claim with both judgements, and with the scope of ours."
-    own = asked_first(found)
-    return pd.DataFrame([claim_row(j, own[j.ours.relation.name], data, side, stale) for j in found], columns=CLAIMS)
+    own, size = asked_first(found), profile_of(profile)
+    side_of = lambda j: size.scaled(targets[j.ours.relation.target].protocol(profile).side)
+    return pd.DataFrame([claim_row(j, own[j.ours.relation.name], data, side_of(j), stale) for j in found], columns=CLAIMS)
 
 # %% ../../nbs/85_claims/compare.ipynb #711430f6
 COMPARISONS = ['claim', 'comparison', 'printed', 'effect', 'lo', 'hi', 'within', 'decides', 'power', 'people', 'seeds', 'status',

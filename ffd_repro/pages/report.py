@@ -38,7 +38,7 @@ def ledger(profile:str)->Ledger:
     rows = read_rows(profile)
     data = data_of(rows) or 'stand-in'
     found = judged(lookup_of(profile), data, few=few_trainings(profile), unlearnt=unlearnt_nets(profile))
-    claims = relations_table(found, data, profile_of(profile).side, stale_cells(profile))
+    claims = relations_table(found, data, profile, stale_cells(profile))
     return Ledger(compare(reported(), rows), claims, comparisons_table(found), expected(found), len(kept_probes(profile)))
 
 # %% ../../nbs/95_pages/report.ipynb #f5366fad

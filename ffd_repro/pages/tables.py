@@ -35,7 +35,6 @@ from ffd_repro.base.plots import (
     score_axis,
     step_axis,
 )
-from ..base.profiles import profile as profile_of
 from ..base.views import parse_view
 from ..claims.compare import judged, relations_table
 from ..claims.names import PAPERS, display, display_view, drawn_as
@@ -153,7 +152,7 @@ def both_table(target:Target, rows:pd.DataFrame)->pd.DataFrame: # index: method,
 def claims_rows(target:Target, look, profile:str, data:str='')->pd.DataFrame: # columns of CLAIMS
     "The target's claims, judged on the printed numbers and on ours."
     found = judged(look, data, relations_of(target.key), few_trainings(profile), unlearnt_nets(profile))
-    return relations_table(found, data, profile_of(profile).side, stale_cells(profile))
+    return relations_table(found, data, profile, stale_cells(profile))
 
 def claims_table(target:Target, look, profile:str, data:str='')->pd.DataFrame: # index: claim
     "The same for readers."
