@@ -80,13 +80,12 @@ def one_net(leaves:list # of Estimate
 def estimated(c:Comparison, effect)->dict: # fields of `Outcome`
     "What an estimate says of a comparison."
     x, leaves = known(effect), estimates_of(effect)
-    turns = timed(c) # and no people
     lo, hi = one_sided(x, ERROR), one_sided(x, ERROR, False)
     near = max(abs(one_sided(x, 2*ERROR, lower)) for lower in (True, False)) if against_zero(c) else np.nan
     state = 'not comparable' if one_net(leaves) else decide(c.sign, lo, hi, exact(effect))
     return dict(status=state, effect=x.value, lo=lo, hi=hi, within=near, decides=1.43*(x.value - lo),
         # (1.96 + .84)/1.96
-        odds=(chance(x), chance(x, False)), people=0 if turns else min(map(tested, leaves), default=0),
+        odds=(chance(x), chance(x, False)), people=0 if timed(c) else min(map(tested, leaves), default=0),
         seeds=min((len(p.seeds) for e in leaves for t, p in e.parts.items() if t), default=0))
 
 def judge_one(c:Comparison, look, # row key -> number, `Estimate` or None
