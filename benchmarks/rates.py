@@ -1,4 +1,6 @@
-"""Which learning rate a detector is trained with, told apart on validation people. `python benchmarks/rates.py ldfnet xception`"""
+"""Which learning rate a detector is trained with, told apart on validation people. `python benchmarks/rates.py ldfnet xception`
+
+One training of a setting at a rate and for as long as asked: `python benchmarks/rates.py mclcr:base:0.002:8`."""
 import csv
 import sys
 import torch
@@ -12,12 +14,11 @@ VIEW, SEED = 'FF++-HQ', 1 # of no reported run
 EPOCHS = 4 # half of the rule's. not stated: chosen because the order of rates a factor of three apart shows before how far each comes
 COLUMNS = ['detector', 'setting', 'lr', 'epochs', 'seed', 'loss', 'val_auc', 'val_loss']
 
-def measured(method, lr):
+def measured(method, setting, lr, epochs):
     "One training: its last loss, and how far it came on validation people."
-    setting = detectors[method].settings[0]
-    spec = make_spec(method, setting, VIEW, [VIEW], 'small', SEED, lr=lr, epochs=EPOCHS)
+    spec = make_spec(method, setting, VIEW, [VIEW], 'small', SEED, lr=lr, epochs=epochs)
     last = fit(spec, progress=False)[1].epochs[-1]
-    return dict(detector=method, setting=setting, lr=lr, epochs=EPOCHS, seed=SEED) | {k: round(last[k], 4) for k in COLUMNS[5:]}
+    return dict(detector=method, setting=setting, lr=lr, epochs=epochs, seed=SEED) | {k: round(last[k], 4) for k in COLUMNS[5:]}
 
 def round_to_one(lr): return float(f'{lr:.1g}')
 
@@ -30,10 +31,12 @@ def kept(path, row):
             if new: write.writeheader()
             write.writerow(row)
 
-def known(path, method):
-    "The rates of a detector that are told apart already, and how far each came."
+def known(path, method, setting, epochs):
+    "The rates that are told apart already, of one setting and length, and how far each came."
     if not path.exists(): return {}
-    with path.open(newline='') as f: return {float(r['lr']): float(r['val_auc']) for r in csv.DictReader(f) if r['detector'] == method}
+    asked = (method, setting, str(epochs))
+    with path.open(newline='') as f:
+        return {float(r['lr']): float(r['val_auc']) for r in csv.DictReader(f) if (r['detector'], r['setting'], r['epochs']) == asked}
 
 def chosen(done): # rate -> AUC
     "The least rate that comes within .01 of the best."
@@ -47,15 +50,22 @@ def wanted(usual, done):
     beyond = round_to_one(best*3) if best == max(done) else round_to_one(best/3) if best == min(done) else best
     return None if beyond in done else beyond
 
-def main(*methods):
+def tried(path, *how): # method, setting, rate, epochs
+    "Measure once, and keep it."
+    row = measured(*how)
+    kept(path, row)
+    print(row, flush=True)
+
+def main(*asked): # detectors, or detector:setting:rate:epochs
     torch.set_num_threads(1)
     load('systems', 'baselines')
     path = results('small')/'rates.csv'
-    for method in methods:
-        usual = detectors[method].recipe('small', detectors[method].settings[0]).lr
-        while (lr := wanted(usual, known(path, method))) is not None:
-            row = measured(method, lr)
-            kept(path, row)
-            print(row, flush=True)
+    for method, *one in (x.split(':') for x in asked):
+        if one:
+            tried(path, method, one[0], float(one[1]), int(one[2]))
+            continue
+        setting = detectors[method].settings[0]
+        usual = detectors[method].recipe('small', setting).lr
+        while (lr := wanted(usual, known(path, method, setting, EPOCHS))) is not None: tried(path, method, setting, lr, EPOCHS)
 
 if __name__ == '__main__': main(*sys.argv[1:])

@@ -35,7 +35,7 @@ DEPARTURES = (
     'the paper says nothing of their scales; as they are, amplitude and phase are next to nothing of what differs between faces'),
     ('a baseline that is Xception', 'in Tables 5 and 6 with the head of the other rows and without block 14; in Tables 2 to 4 as it is',
     'rows of an ablation differ by what they are named for; the table "scales" has both'),
-    ('a dropout of 0.5 in "all dropout layers"', 'one, before F_E', 'where they are is not stated'),
+    ('a dropout of 0.5 in "all dropout layers"', 'one, between F_E and the logits', 'where they are is not stated'),
     ('patches of 16×16, a whole Xception', 'below 128 pixels patches of 8×8, and no middle flow', 'a face of 64 has 16 patches of 16×16'),
     ('which 30 frames of a video', 'spread evenly', 'the first 30 would be a single second'),
     ('compression of the training faces of Tables 4 and 6 not stated', 'light compression (HQ)',

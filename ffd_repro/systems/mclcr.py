@@ -161,8 +161,8 @@ class MCLCR(Net):
         self.frequency = FrequencyBranch(side, rgb, root_d=root_d) if papda else None
         self.width = self.deep*spatial + 448*ssrb + (2*self.frequency.dim if papda else 0) # of F_MM
         # not stated: the scale, where dropout is
-        self.encode = nn.Sequential(SCALES[scale](self.width), nn.Dropout(.5), nn.Linear(self.width, 1024)) if head else nn.Identity()
-        self.classify = nn.Linear(1024 if head else self.width, 2)
+        self.encode = nn.Sequential(SCALES[scale](self.width), nn.Linear(self.width, 1024)) if head else nn.Identity()
+        self.classify = nn.Sequential(nn.Dropout(.5), nn.Linear(1024, 2)) if head else nn.Linear(self.width, 2)
         self.project = nn.Linear(1024, 128) if sc else None
 
     def modalities(self, images): # float [B, 3, H, W] -> maps, name -> [B, n]
@@ -197,7 +197,7 @@ RECIPES = dict(
                  balanced=True,          # Sec. 4.1: 8 real and 8 fake
                  pretrained=True,        # Sec. 4.1: ImageNet
                  loss='own'),            # Eq. 15
-    small=Recipe(**RULE, lr=3e-4, weight_decay=1e-4, channels_last=True, loss='own'),
+    small=Recipe(**RULE, lr=1e-3, weight_decay=1e-4, channels_last=True, loss='own'),
     smoke=Recipe(epochs=1, steps=2, batch=16, lr=1e-3, schedule='constant', balanced=True, loss='own')) # only proves that it runs
 
 DISPLAYS = dict(full='MC-LCR', base='Xception baseline', no_ssrb='without SSRB', no_papda='without PAPDA', no_sc='without the SC loss',
