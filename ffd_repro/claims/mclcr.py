@@ -43,7 +43,7 @@ DEPARTURES = (
     ('shares of real and fake test faces as the corpus has them', 'as many real faces as fakes', 'accuracy depends on the share'),
     ('rows quoted from the literature', 'all trained here on the same faces, Xception and MesoInception-4 by the recipe of '
     'MC-LCR, the others by their own',
-    'the same Xception gains more from a recipe than a module is worth; the one of MC-LCR is slow (page of the system)'),
+    'the same Xception gains more from a recipe than a module is worth'),
     ('Celeb-DF split by its own list', 'its list where it is trained on; as a test of other trainings all of it',
     'more people decide more'))
 LINES = print_lines('mclcr',
