@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FailedCheck', 'demand', 'gives_a_prediction', 'gives_logits', 'noted', 'learns_everywhere', 'repeats_itself',
            'survives_storage', 'bears_channels_last', 'keeps_its_word', 'memorising', 'sixteen', 'memorises', 'asleep',
-           'computed_counts', 'matches_print', 'check_setting', 'refuses_strangers', 'check_detector', 'ffd_check',
-           'count_table']
+           'never_awake', 'computed_counts', 'matches_print', 'check_setting', 'refuses_strangers', 'check_detector',
+           'ffd_check', 'count_table']
 
 # %% ../../nbs/60_training/checks.ipynb #c89d71ef
 import numpy as np
@@ -142,6 +142,15 @@ def asleep(net, images, steps:int=10)->list: # names of parameters
     for _ in memorising(net, noted(images), steps=steps): pass
     return [name for name, p in net.named_parameters() if p.requires_grad and not p.grad.abs().max() > 0]
 
+def never_awake(detector:Detector, setting:str, side:int, once:list, draws:int=6)->list: # once: what is asleep in a first draw
+    "What of it is asleep in other draws too, at twice the side."
+    for seed in range(draws):
+        if not once: break
+        seed_everything(seed)
+        net, images = detector.make(setting, 2*side, tiny=True), torch.randn(4, 3, 2*side, 2*side)
+        once = [name for name in asleep(net, images) if name in once]
+    return once
+
 # %% ../../nbs/60_training/checks.ipynb #b1248f44
 def computed_counts(detector:Detector # counted at full size and `detector.side`
                    )->dict: # params, MACs
@@ -173,7 +182,9 @@ def check_setting(detector:Detector, setting:str, side:int=32)->dict: # a row of
             raise FailedCheck(what, f'{detector.name}, setting {setting!r}',
                               'take faces of any size by pooling before the last layer, or check at another side') from e
         row[question.__name__.replace('_', ' ')] = '✓'
-    return row | {'stays awake': '✓' if not (still := asleep(net, images)) else f'{len(still)} asleep'}
+    for name in never_awake(detector, setting, side, still := asleep(net, images)):
+        raise FailedCheck(f'nothing moves {name}: its gradient is zero in every draw', f'{detector.name}, setting {setting!r}')
+    return row | {'stays awake': f'{len(still)} asleep' if still else '✓'}
 
 # %% ../../nbs/60_training/checks.ipynb #df20d18b
 def refuses_strangers(detector:Detector):
