@@ -102,4 +102,4 @@ multi_task = detectors.register(Detector(
     paper='Nguyen, Fang, Yamagishi and Echizen 2019', source='the paper and the facts of its published code (ClassNSeg)',
     mean=(.5, .5, .5), std=(.5, .5, .5), # a tanh draws from -1 to 1
     recipes=RECIPES, masks='known', # the masks of FaceForensics++
-    printed=dict(params=(305e3, .001)))) # LDFnet Table I; its MACs: see the page
+    printed=dict(params=(305e3, .001), MACs=(146e6, None)))) # LDFnet Table I; its MACs are not met, see the page
