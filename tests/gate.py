@@ -109,7 +109,7 @@ def light(output):
     if picture := output.get('data', {}).get('image/png'):
         image = Image.open(io.BytesIO(b64decode(''.join(picture))))
         size = output.get('metadata', {}).get('image/png', {})
-        if size: image = image.resize((size['width'], size['height']), Image.Resampling.LANCZOS)
+        if 'width' in size: image = image.resize((size['width'], size['height']), Image.Resampling.LANCZOS)
         image.save(whole := io.BytesIO(), 'png')
         output['data']['image/png'] = b64encode(for_page(whole.getvalue())).decode()
     return output
