@@ -22,6 +22,7 @@ from ..claims.names import PAPERS
 from ..claims.relations import relations_of
 from ..claims.reported import errata
 from ffd_repro.pages.ledger import (
+    DERIVED,
     ORDER,
     chances,
     is_former,
@@ -127,12 +128,13 @@ def on_faces(book, side:int)->str: # a Ledger; pixels
     table = verdict_counts(book.claims).set_index('verdict')
     known = {'holds', 'fails'} & set(table.index)
     arithmetic = '; *holds* and *fails* are said of arithmetic, and of speeds on one machine' if known else ''
-    former = is_former(book.claims).sum()
+    former, again = is_former(book.claims).sum(), (book.claims.own == 0).sum()
     real = scores.isin(['match', 'differs']).sum()
     return (f'**Stand-ins**, drawn faces of {side} pixels: {real} of {number_of(len(scores), "printed score")} '
         'were measured on the corpora they are printed for. Claims that the papers state: '
         f'{counted(table.stated)}; claims that we derived: {counted(table.derived)}'
-        + (f' ({number_of(former, "verdict")} on former faces or by former code)' if former else '')
+        + (f', and {again} that only repeats others' if again else '')
+        + (f'; of all these, {number_of(former, "verdict")} on former faces or by former code' if former else '')
         + f'{arithmetic}. [Every claim](results/claims.md).')
 
 def found_block(book, profile:str)->str: # book: a Ledger
@@ -209,7 +211,7 @@ def claims_page(book, profile:str)->str: # book: a Ledger
     "results/claims.md: every claim with its verdict."
     parts = [f'# Claims\n\nMeasured in the profile `{profile}`. {SCOPE}{chances(book.comparisons, book.chance, book.meters)} '
         'The comparisons of each are in [report.md](report.md), the words are explained in [verdicts](../docs/verdicts.md).',
-        markdown_table(verdict_counts(book.claims))]
+        markdown_table(verdict_counts(book.claims)), f'*Derived*: {DERIVED[:1].lower()}{DERIVED[1:]}']
     titles = book.claims.target.map(lambda key: PAPERS.get(targets[key].paper, {}).get('short', 'Tables of our own'))
     for title, claims in book.claims.groupby(titles, sort=False):
         parts.append(f'## {title}\n\n{markdown_table(claims_of(claims))}')
