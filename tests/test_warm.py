@@ -102,3 +102,18 @@ def test_a_server_that_still_imports_ends_with_its_starter(monkeypatch):
     began = time.time()
     with pytest.raises(KeyboardInterrupt), warm(first='import time; time.sleep(60)'): raise KeyboardInterrupt
     assert time.time() - began < 20 # seconds; half of one on an idle machine
+
+def test_a_command_that_waits_for_its_server_ends_with_its_starter(tmp_path):
+    text = '''import subprocess
+from ffd_repro.base.warm import PYTHON, warm
+with warm(first='import time; time.sleep(60)'):
+    command = subprocess.Popen([*PYTHON, '-c', 'open("begun", "w"); import time; time.sleep(60)'])
+    print(command.pid, flush=True)
+    command.wait()'''
+    alone = {k: v for k, v in os.environ.items() if k != ADDRESS}
+    starter = subprocess.Popen([sys.executable, '-c', text], stdout=subprocess.PIPE, text=True, env=alone, cwd=tmp_path)
+    pid = starter.stdout.readline().strip()
+    time.sleep(1) # until it waits: a fiftieth of a second on an idle machine
+    starter.kill()
+    starter.wait()
+    assert gone(pid, 30) and not (tmp_path/'begun').exists()

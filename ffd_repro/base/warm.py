@@ -58,7 +58,9 @@ PYTHON = [sys.executable, '-S', '-E', globals().get('__file__', '')] # what to s
 
 def client(words):
     "Run a command by the server, or by python itself."
+    starter = os.getppid()
     status = ask(words, server()) if server() else None
+    if status is None and os.getppid() != starter: sys.exit(1) # the server has ended with the one who asked for this
     if status is None: os.execv(sys.executable, [sys.executable, *words])
     sys.exit(status if status >= 0 else 128 - status)
 
