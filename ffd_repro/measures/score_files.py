@@ -18,7 +18,7 @@ from fastcore.script import Param, call_parse
 from scipy import special
 from ..base.contracts import PREDICTIONS
 from ..base.errors import BadFile, BadSetting, FFDError, lookup, need
-from ..base.given import given_bytes, table_of, unpacked
+from ..base.given import MOST_UNPACKED, check_size, given_bytes, table_of, unpacked
 from ..base.paths import atomic
 from ..base.seeds import rng
 from ..corpora.filmed import person_of
@@ -95,11 +95,12 @@ def _texts(file:Path)->pd.DataFrame:
     if not file.is_file(): raise BadFile('There is no such file.', file, 'check the path')
     try:
         if file.suffix == '.parquet':
-            need('pyarrow', extra='parquet')
+            facts = need('pyarrow.parquet', extra='parquet').read_metadata(file) # a few bytes may stand for many rows
+            check_size(facts.num_rows, facts.num_columns, file)
             return pd.read_parquet(file).astype(object).map(lambda v: '' if v is None or v != v else str(v))
     except (ValueError, OSError) as e:
         raise BadFile(f'This is no table that can be read ({str(e).splitlines()[0]}).', file, 'write it as CSV or Parquet') from e
-    data = (unpacked if file.suffix == '.gz' else given_bytes)(file)
+    data = (unpacked if file.suffix == '.gz' else given_bytes)(file, MOST_UNPACKED)
     sep = max(',;\t', key=data.partition(b'\n')[0].decode(errors='replace').count)
     table = table_of(data, file, 'This is no table that can be read', 'write it as CSV in UTF-8', sep, skip_blank_lines=False)
     table = table.fillna('')
