@@ -25,6 +25,7 @@ from ..base.contracts import Batch, Recipe
 from ..base.errors import need
 from ..base.nets import offered, scoring_part
 from ..base.seeds import rng, seed_everything
+from ..base.workers import end_without
 from ..faces.loading import FaceSet
 from .checkpoints import seal, unseal
 from .loop import History, Training, begin_training, close_epoch, lost, restore, run_epoch, state_of
@@ -56,6 +57,7 @@ class Engine:
 # %% ../../nbs/60_training/parallel.ipynb #a049e6bd
 def start_engine(precision:str='')->Engine:
     "The engine of this process: alone, unless a launcher started several. Raises `MissingExtra`."
+    if 'TORCHELASTIC_RUN_ID' in os.environ: end_without(os.getppid()) # torchrun, whose processes would train on if it were killed
     cuda = torch.cuda.is_available()
     if int(os.environ.get('WORLD_SIZE', 1)) == 1: return Engine('cuda' if cuda else 'cpu', precision=precision)
     state = need('accelerate', extra='parallel').PartialState(cpu=not cuda)
