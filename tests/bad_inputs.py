@@ -397,7 +397,6 @@ put('checkpoint', 'a sealed state of nothing', sealed(lambda path: __import__('t
 # what is not held yet: (door, input) -> where
 OPEN = {('read_video', 'mp4 whose frames are 4 GB each'): 'corpora.videos._promised lets an error of PyAV through',
         ('read_photographs', 'a link to itself'): 'corpora.lfw.people_folders asks a link to itself whether it is a folder',
-        ('find_faces', 'a strip of 1x60000'): 'faces.detection._shrink leaves no pixel of its short side, which OpenCV refuses',
         ('answer',
          'ffd_train meso_inception4 --train HFF --profile smoke-limit' + '9'*5000): 'base.profiles.FORM takes a number of any length'}
 for what in ('a sealed list', 'a sealed state of nothing'):

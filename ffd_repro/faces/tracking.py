@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['AGREE', 'EVERY', 'ALIKE', 'FACE_DETECTORS', 'FARTHEST', 'pick', 'drop_jumps', 'Found', 'between', 'fill_gaps',
-           'key_frames', 'patch_of', 'follow', 'bridge', 'Searcher', 'Whole', 'Sidecar', 'find_track']
+           'key_frames', 'patch_of', 'follow', 'bridge', 'where_room', 'Searcher', 'Whole', 'Sidecar', 'find_track']
 
 # %% ../../nbs/20_faces/tracking.ipynb #a5e19564
 from pathlib import Path
@@ -141,12 +141,16 @@ def bridge(window, # [(number, Frame)]: two searched frames and all between them
 # %% ../../nbs/20_faces/tracking.ipynb #ffa2bd38
 FACE_DETECTORS = Registry('face detector')
 
+def where_room(faces): # function: uint8 HxWx3 -> boxes
+    "The same for pictures that are next to lines, too, in which there is nobody: made small for a search, they have no pixel left."
+    return lambda image: faces(image) if max(image.shape[:2]) < 640*min(image.shape[:2]) else []
+
 class Searcher(NamedTuple):
     "A detector that looks at frames."
     name:str
     faces:object      # function: frame -> boxes
     searches:bool=True
-    def search(self, frame, near): return pick(self.faces(frame.rgb()), near)
+    def search(self, frame, near): return pick(where_room(self.faces)(frame.rgb()), near)
     def track(self, root, path, indices, every=1):
         "Boxes of `path` below `root` at `indices`, searched in every `every`-th frame or more: {number: Found}."
         # only the frames between two searches are held, never a clip
