@@ -15,10 +15,11 @@ from ffd_repro.base.warm import PYTHON
 from ffd_repro.corpora.miniature import noise_clip
 from ffd_repro.corpora.videos import write_video
 from ffd_repro.detect.answers import detect
-from ffd_repro.detect.calibration import likeness, picture_numbers
+from ffd_repro.detect.calibration import likeness, picture_numbers, rate_text
 from ffd_repro.detect.exporting import ffd_export
 from ffd_repro.detect.onnx_files import EQUAL, onnx_graph, read_onnx
 from ffd_repro.detect.pretrained import Pretrained, find_weights, from_pretrained, logits_of, save_pretrained, weights_places
+from ffd_repro.detect.reports import report_lines
 from ffd_repro.detect.sightings import sightings
 from ffd_repro.faces.detection import drawn_face
 
@@ -97,6 +98,17 @@ def test_no_weights_is_said_kindly(tmp_path):
     if done.returncode == 0: pytest.skip('weights come with this package')
     assert done.returncode == 2 and 'ffd_train' in done.stderr and 'ffd_export' in done.stderr and '--weights' in done.stderr
     assert 'Traceback' not in done.stderr and not (tmp_path/'ffd_answers').exists()
+
+def test_the_rates_of_new_people_are_told_first(tmp_path):
+    "The packaged weights raise more false alarms on people who set nothing than on those who set the threshold."
+    if not (weights_places()[0]/'ldfnet').exists(): pytest.skip('no weights come with this package')
+    picture(tmp_path/'two.png', two_faces())
+    report = detect(tmp_path/'two.png', 'ldfnet', progress=False)
+    marks, line = report.facts['weights']['calibration'], report_lines(report).splitlines()[-2]
+    new, own = marks['checked']['video'], marks['video']
+    assert new['false_alarms']['rate'] > own['false_alarms']['rate']
+    order = [line.index(rate_text(r)) for r in (new['false_alarms'], new['caught'], own['false_alarms'])]
+    assert order == sorted(order) and rate_text(own['caught']) not in line
 
 def test_weights_in_the_cache_are_found_by_name(weights, tmp_path, monkeypatch):
     monkeypatch.setenv('FFD_CACHE', str(tmp_path))

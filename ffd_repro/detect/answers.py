@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 from ..base.errors import BadFile, BadSetting, MissingData, readable
 from ..corpora.frames import is_frame
-from .calibration import picture_numbers, rate_text, unlike, verdict_of
+from .calibration import picture_numbers, rate_text, rates_to_tell, unlike, verdict_of
 from .pretrained import Pretrained, find_weights, from_pretrained, limits_of
 from .sightings import FRAMES_SEEN, BoxFit, media_in, sightings
 from ..faces.loading import normalise
@@ -89,11 +89,10 @@ def answer_text(face:dict, facts:dict # of the face that decides; of the weights
                  unsure='unsure, between the low mark and the threshold' if facts.get('calibration') else 'unsure, without a threshold')
     if face['verdict'] != face['by_score']:
         return f'unsure, because it is unlike what was learnt from (by its score alone: {words[face["by_score"]]})'
-    marks = (facts.get('calibration') or {}).get(face['level'])
-    if face['verdict'] == 'unsure' or not marks: return words[face['verdict']]
-    which, whose = ('false_alarms', 'originals') if face['verdict'] == 'fake' else ('misses', 'forgeries')
-    people = 'validation people' if facts.get('data') == 'real' else 'drawn validation people'
-    return f'{words[face["verdict"]]}; so were, of {people}, the {whose} of {rate_text(marks[which])}'
+    if face['verdict'] == 'unsure' or not facts.get('calibration'): return words[face['verdict']]
+    rates, whose = rates_to_tell(facts, face['level'])
+    told = dict(fake=('false alarms', 'false_alarms'), real=('forgeries as low as this', 'misses'))[face['verdict']]
+    return f'{words[face["verdict"]]}; on {whose}: {told[0]} {rate_text(rates[told[1]])}, forgeries found {rate_text(rates["caught"])}'
 
 class Answer(NamedTuple):
     "What is said of one file."

@@ -122,9 +122,11 @@ def _numbers(v, n:int, low=-1e9)->bool: return isinstance(v, list) and len(v) ==
 def _rate(r)->bool:
     return isinstance(r, dict) and (r.get('rate') is None or _number(r['rate'])) and all(_number(r.get(k)) for k in ('lo', 'hi', 'people'))
 
-def _marks(m)->bool: # of `calibrated`
-    return isinstance(m, dict) and all(k in m and (m[k] is None or _number(m[k])) for k in ('threshold', 'low')) and all(
-        _rate(m.get(k)) for k in ('false_alarms', 'caught', 'misses'))
+def _rates(m)->bool: return isinstance(m, dict) and all(_rate(m.get(k)) for k in ('false_alarms', 'caught', 'misses'))
+def _marks(m)->bool: return _rates(m) and all(k in m and (m[k] is None or _number(m[k])) for k in ('threshold', 'low')) # of `calibrated`
+def _calibration(v)->bool: # of `marks_from`
+    return _levels(v, _marks) and type(v.get('frames')) is int and v['frames'] > 0 and (
+        v.get('checked') is None or _levels(v['checked'], _rates))
 
 def _like(v)->bool: # of `likeness`
     if v is None: return True
@@ -144,7 +146,7 @@ _FACTS = dict( # what config.json says -> whether it can be meant
     mean=lambda v: _numbers(v, 3), std=lambda v: _numbers(v, 3, 1e-6),
     golden=lambda v: isinstance(v, list) and len(v) == 4 and all(_numbers(row, 2) for row in v),
     margin=lambda v: v is None or _number(v, .1, 10), finder=lambda v: v is None or v == {} or _finder(v),
-    calibration=lambda v: v is None or _levels(v, _marks) and type(v.get('frames')) is int and v['frames'] > 0,
+    calibration=lambda v: v is None or _calibration(v),
     likeness=lambda v: v is None or _levels(v, _like))
 
 def pretrained_folder(path # a folder, or one of its files

@@ -19,7 +19,7 @@ from fastcore.script import Param, call_parse, store_true
 from ..base.errors import FFDError, need
 from ..base.paths import atomic
 from .answers import Report, detect
-from .calibration import rate_text
+from .calibration import rate_text, rates_to_tell
 from .sightings import FRAMES_SEEN
 
 # %% ../../nbs/97_detect/reports.ipynb #052cd149
@@ -119,8 +119,11 @@ def _weights_line(w:dict)->str:
     marks = (w.get('calibration') or {}).get('video') or {}
     out = f'{w["detector"]} ({w["setting"]}, {w["side"]} pixels), run {w["run"]}, SHA-256 {str(w["sha256"])[:16]}…'
     if marks.get('threshold') is None: return out + '. No threshold: too few validation people.'
-    return out + (f'. Threshold {marks["threshold"]:.3f} for clips, unsure from {marks["low"] or 0:.3f} on; false alarms on validation '
-                  f'people: {rate_text(marks["false_alarms"])}.')
+    rates, whose = rates_to_tell(w, 'video')
+    out += f'. Clips of {whose}: false alarms {rate_text(rates["false_alarms"])}, forgeries found {rate_text(rates["caught"])}'
+    out += f'. Threshold {marks["threshold"]:.3f} for clips, unsure from {marks["low"] or 0:.3f} on'
+    if rates is marks: return out + '.'
+    return out + f'; set on validation people (originals above it: {rate_text(marks["false_alarms"])}).'
 
 def report_html(report:Report, whole:bool=True # with head and body; else for a notebook's output
                )->str:
