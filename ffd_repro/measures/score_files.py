@@ -157,6 +157,7 @@ def _once(table, file)->pd.DataFrame:
     i = int(np.flatnonzero(again)[0])
     first = int(np.flatnonzero((table[keys] == table[keys].iloc[i]).all(axis=1))[0])
     how = 'name videos in full (FF++/c23/Deepfakes/000_003), since folders of several manipulations share their names'
+    if table.duplicated()[again].all(): how = 'remove the rows that are written twice; they say nothing new'
     fix = how if 'frame' in table else f'give a column frame where rows are frames, or {how}'
     lines = table.index + 2
     raise BadFile(f'{int(again.sum())} rows say again what an earlier row has said: line {lines[i]} is line {lines[first]} again '
