@@ -315,3 +315,16 @@ def test_copies_in_another_order_are_recognised(tmp_path):
     report = examine(flat)
     assert [r['name'] for r in report['corpora']] == ['FF++'] and report['corpora'][0]['videos'] == 4
     assert {r['method']: r['train'] for r in report['corpora'][0]['table']}['DF'] == 2 # by the official lists, which the copy lacks
+    found = {f['check']: f for f in report['corpora'][0]['findings']}
+    assert found['lists']['severity'] == 'fine' and 'packed' in found['lists']['what']
+    fake = '24_23__outside__YR5OVD4S.mp4' # this copy brings fakes of another corpus along
+    clip(flat/'DeepFakeDetection'/fake)
+    found = [f for f in examine(flat)['corpora'][0]['findings'] if f['check'] == 'unlisted']
+    assert [(f['count'], 'DFD' in f['what'], 'read as DFD' in f['fix']) for f in found] == [(1, True, True)]
+    at = flat/'manipulated_sequences/DeepFakeDetection/c23/videos' # as the advice says
+    at.mkdir(parents=True)
+    shutil.move(flat/'DeepFakeDetection'/fake, at/fake)
+    clip(flat/'original_sequences/actors/c23/videos/24__outside.mp4')
+    report = examine(flat)
+    assert {r['name']: r['videos'] for r in report['corpora']} == {'DFD': 2, 'FF++': 4}
+    assert not [f for r in report['corpora'] for f in r['findings'] if f['check'] == 'unlisted' and f['severity'] != 'fine']

@@ -71,8 +71,11 @@ def _celeb_list(seen, lines):
 # %% ../../nbs/10_corpora/label_checks.ipynb #a20b10a4
 def _pair_lists(seen):
     "Findings on FaceForensics++'s three lists."
-    sizes = {part: len(pairs) for part, pairs in (read_lists(seen.root) or {}).items()}
-    if not sizes:
+    lists = read_lists(seen.root) or read_lists(seen.root/'.official_files') or {} # the second in copies by a workbench
+    sizes = {part: len(pairs) for part, pairs in lists.items()}
+    if not sizes and (seen.manifest.split != '').any():
+        yield Finding('fine', 'the copy has no lists of its own; the official ones, which are packed here, divide it')
+    elif not sizes:
         yield Finding('warn', 'no lists train.json, val.json, test.json: there is no official split',
                       'copy them from github.com/ondyari/FaceForensics (dataset/splits) into the root',
                       ['train.json', 'val.json', 'test.json'])
