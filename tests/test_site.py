@@ -1,5 +1,6 @@
 """The site: its sources are whole, and what was built asks no other machine for anything."""
 import json
+import re
 import shutil
 import nbformat
 import pytest
@@ -35,6 +36,14 @@ def test_all_numbers_and_claims_are_in_their_tables(sources):
     numbers, text = site.committed('comparison'), (sources/'numbers.html').read_text()
     assert text.count('results/notebooks/') >= (numbers.paper + '/' + numbers['item']).map(lambda k: bool(site.page_of(k))).sum()
     assert all(name in (sources/'claims.html').read_text() for name in site.committed('claims').claim)
+
+def test_a_verdict_stands_beside_its_claim_and_every_text_sorts_what_is_absent_last(sources):
+    claims, numbers = ((sources/f'{name}.html').read_text() for name in ('claims', 'numbers'))
+    assert re.findall(r'<th>(.*?)</th>', claims)[:4] == ['paper', 'claim', 'it says', 'verdict']
+    for text, columns in ((claims, 9), (numbers, 10)):
+        args = json.JSONDecoder().raw_decode(text, text.index('let dt_args = ') + len('let dt_args = '))[0]
+        assert next(d['targets'] for d in args['columnDefs'] if d.get('type') == 'known-first') == list(range(columns))
+        assert not args.get('text_in_header_can_be_selected') and text.index("type('known-first'") < text.index('let dt_args')
 
 def test_a_second_writing_changes_nothing(sources):
     before = {p: p.stat().st_mtime_ns for p in sources.rglob('*') if p.is_file()}
