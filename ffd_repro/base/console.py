@@ -170,7 +170,7 @@ def perform(function, **given): # what the function gives
         if said is e: raise
         sys.exit(str(said))
     except KeyboardInterrupt as e:
-        print('\nStopped. The same command goes on from here.', file=sys.stderr)
+        print(f'\nStopped. The same command goes on {getattr(e, "where", "from here")}.', file=sys.stderr)
         with suppress(Exception): atexit._run_exitfuncs()
         leave(getattr(e, 'number', signal.SIGINT))
 

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['record_path', 'predictions_path', 'work_folder', 'weights_path', 'read_record', 'note_measured', 'read_predictions',
-           'status', 'is_trained', 'is_scored', 'saw_these', 'missing', 'device', 'fresh_net', 'own_threads', 'fit',
-           'fit_together', 'trained', 'make_record', 'fitted', 'scores_of', 'execute', 'test_lines', 'ffd_train']
+           'status', 'is_trained', 'is_scored', 'saw_these', 'missing', 'device', 'fresh_net', 'own_threads',
+           'kept_step', 'going_on', 'fit', 'fit_together', 'trained', 'make_record', 'fitted', 'scores_of', 'execute',
+           'test_lines', 'ffd_train']
 
 # %% ../../nbs/80_runs/runs.ipynb #4e6edb81
 import dataclasses
@@ -15,7 +16,7 @@ import re
 import resource
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 import pandas as pd
 import torch
@@ -109,6 +110,19 @@ def own_threads(): # also a decorator
     finally: torch.set_num_threads(before)
 
 # %% ../../nbs/80_runs/runs.ipynb #8ec4e01f
+def kept_step(folder)->int: # 0 where there is none
+    "The step that the last checkpoint in a folder is of; its weights are not read."
+    path = next((p for p in (Path(folder)/'last.pt', Path(folder)/'previous.pt') if p.exists()), None)
+    return len(torch.load(path, map_location='cpu', weights_only=True, mmap=True)['history']['steps']) if path else 0
+
+@contextmanager
+def going_on(folder): # of the checkpoints, or None
+    "Have an interruption say from which step a training goes on (`base.console`)."
+    try: yield
+    except KeyboardInterrupt as e:
+        with suppress(Exception): e.where = f'from step {kept_step(folder) if folder else 0} of the training, its last checkpoint'
+        raise
+
 def fit(spec:RunSpec, progress:bool=True):
     "Train the net of a run, or continue its training; gives the net and its history."
     model, asked, home = fresh_net(spec).to(device()), spec.request(), work_folder(spec)
@@ -117,8 +131,9 @@ def fit(spec:RunSpec, progress:bool=True):
     changes, guided = parted(spec.recipe.changes)
     learnt = faces(asked, 'train', augment=changes, learn=True, seed=spec.seed, **mixed)
     if guided: learnt = GuidedFaces(learnt, model, guided)
-    history = train(model, learnt, faces(asked, 'val', **mixed), spec.recipe, seed=spec.seed, folder=kept, device=device(),
-                    checkpoint_every=200, progress=progress, run=spec.id, most=spec.profile.faces)
+    with going_on(kept):
+        history = train(model, learnt, faces(asked, 'val', **mixed), spec.recipe, seed=spec.seed, folder=kept, device=device(),
+                        checkpoint_every=200, progress=progress, run=spec.id, most=spec.profile.faces)
     history.left_out = getattr(learnt, 'left_out', 0)
     save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
     for checkpoint in home.glob('*.pt'): checkpoint.unlink()
@@ -131,8 +146,10 @@ def fit_together(spec:RunSpec, engine:Engine, progress:bool=True):
     mixed, (changes, guided) = {k: bool(getattr(spec.recipe, k)) for k in ('balanced', 'pairs')}, parted(spec.recipe.changes)
     learnt = faces(asked, 'train', augment=changes, learn=True, seed=spec.seed, **mixed)
     if guided: learnt = GuidedFaces(learnt, model, guided)
-    history = train_together(engine, model, learnt, faces(asked, 'val', **mixed), spec.recipe, spec.seed, most=spec.profile.faces,
-                             folder=None if spec.profile.tiny else home, checkpoint_every=200, progress=progress, run=spec.id)
+    kept = None if spec.profile.tiny else home
+    with going_on(kept):
+        history = train_together(engine, model, learnt, faces(asked, 'val', **mixed), spec.recipe, spec.seed, most=spec.profile.faces,
+                                 folder=kept, checkpoint_every=200, progress=progress, run=spec.id)
     history.left_out = getattr(learnt, 'left_out', 0)
     if engine.main: save_weights(weights_path(spec), model, detector=spec.method, setting=spec.setting, side=asked.side)
     if engine.main: shutil.rmtree(home, ignore_errors=True)
