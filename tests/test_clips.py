@@ -213,8 +213,8 @@ def test_another_number_of_followers_is_another_question(tmp_path):
 def test_the_command_cuts_followers_and_says_how_many_are_short(tmp_path, capsys):
     from ffd_repro.faces.extraction import ffd_extract
     for file in ('original_sequences/youtube/c23/videos/000.mp4', 'manipulated_sequences/Deepfakes/c23/videos/000_003.mp4'):
-        write_video(tmp_path/file, moving(6))
-    ffd_extract('FF++-HQ:DF', profile='smoke', root=str(tmp_path), out=str(tmp_path/'s'), workers=1, missing='skip', after=3)
+        write_video(tmp_path/'ff'/file, moving(6))
+    ffd_extract('FF++-HQ:DF', profile='smoke', root=str(tmp_path/'ff'), out=str(tmp_path/'s'), workers=1, missing='skip', after=3)
     s = ClipStore(tmp_path/'s')
     assert s.after == 3 and f'followers: 3 of each face; {(s.manifest.after < 3).sum()} faces' in capsys.readouterr().out
 

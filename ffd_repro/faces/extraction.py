@@ -250,9 +250,9 @@ PARTS = ('asked.json', 'faces.npy', 'followers.npy', 'manifest.csv', 'masks.npy'
 
 def place_of_store(out, root=None)->Path: # the folder, links followed; root: of the corpus, once it is known
     "Where a store may be put, in place of an older one; `BadSetting` for a folder of other things, and for one in the corpus."
-    out = Path(out).expanduser().resolve()
-    foreign = [out.name] if out.is_file() else sorted(p.name for p in out.iterdir() if p.name not in PARTS) if out.is_dir() else []
-    if out.is_dir() and not foreign and any(out.iterdir()) and not is_store(out): foreign = sorted(p.name for p in out.iterdir())
+    out = Path(os.path.realpath(Path(out).expanduser()))
+    there = sorted(p.name for p in out.iterdir()) if out.is_dir() else [out.name]*out.exists()
+    foreign = [name for name in there if name not in PARTS] or ([] if is_store(out) else there)
     what, fix = '', 'choose a folder that is empty or not there yet'
     if foreign: what = f'This is not only a face store: {", ".join(foreign[:3])}{" …" if foreign[3:] else ""}. It was left alone.'
     elif root and out.is_relative_to(Path(root).resolve()):
