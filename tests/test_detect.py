@@ -77,14 +77,17 @@ def test_a_folder_with_anything_in_it(weights, tmp_path):
     (home/'broken.mp4').write_bytes(b'ftypisom' + bytes(500))
     (home/'broken.jpg').write_bytes(b'\xff\xd8\xff')
     (home/'empty.mov').touch()
+    (home/'phone.HEIC').write_bytes(b'ftypheic')
     for junk in ('notes.txt', 'Thumbs.db', 'net.pth', 'deep/.git/config.png'): (home/junk).write_bytes(b'junk')
     done = ffd_detect(home, '--weights', weights, '--out', tmp_path/'out', '--quiet', cwd=tmp_path)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr # some could not be read
     facts = json.loads((tmp_path/'out'/'answers.json').read_text())
     verdicts = {Path(f['file']).name: f['verdict'] for f in facts['files']}
     assert {k: v for k, v in verdicts.items() if v in ('unreadable', 'no face')} == {
-        'broken.mp4': 'unreadable', 'broken.jpg': 'unreadable', 'empty.mov': 'unreadable', 'nobody.mp4': 'no face'}
-    assert len(verdicts) == 6 and sorted(Path(o).name for o in facts['others']) == ['Thumbs.db', 'net.pth', 'notes.txt']
+        'broken.mp4': 'unreadable', 'broken.jpg': 'unreadable', 'empty.mov': 'unreadable', 'nobody.mp4': 'no face',
+        'phone.HEIC': 'unreadable'}
+    assert 'phone.HEIC: HEIC photos are not read; save it as JPEG' in done.stdout
+    assert len(verdicts) == 7 and sorted(Path(o).name for o in facts['others']) == ['Thumbs.db', 'net.pth', 'notes.txt']
     of = {Path(f['file']).name: f for f in facts['files']}
     assert len(of['two.png']['faces']) == 2 and len(of['one & <only>.mp4']['faces']) == 1
     table, page = pd.read_csv(tmp_path/'out'/'answers.csv'), (tmp_path/'out'/'answers.html').read_text()

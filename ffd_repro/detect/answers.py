@@ -16,7 +16,7 @@ from ..base.errors import BadFile, BadSetting, MissingData, readable
 from ..corpora.frames import is_frame
 from .calibration import picture_numbers, rate_text, rates_to_tell, unlike, verdict_of
 from .pretrained import Pretrained, find_weights, from_pretrained, limits_of
-from .sightings import FRAMES_SEEN, BoxFit, media_in, sightings
+from .sightings import FRAMES_SEEN, HEIC, BoxFit, media_in, sightings
 from ..faces.loading import normalise
 from ..measures.explain import forgery_map, normalised
 
@@ -133,7 +133,8 @@ def answer_for(path, pre:Pretrained,
 
 def _answered(path, seen:Seen, fault)->Answer:
     "The answer from what was seen, and from what went wrong."
-    facts = dict(file=readable(path), kind='photo' if is_frame(Path(path).name) else 'video', looked_at=seen.frames)
+    photo = is_frame(Path(path).name) or Path(path).suffix.lower() in HEIC
+    facts = dict(file=readable(path), kind='photo' if photo else 'video', looked_at=seen.frames)
     none = dict(score=None, faces=[], frames=[])
     if fault and not seen.rows:
         said = '; '.join(filter(None, (fault.what.rstrip('.'), fault.fix)))
