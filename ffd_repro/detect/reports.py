@@ -71,7 +71,7 @@ def answer_rows(report:Report)->pd.DataFrame: # COLUMNS
         head = dict(file=f['file'], verdict=f['verdict'], score=f['score'])
         of = {p['face']: dict(face_verdict=p['verdict'], face_score=p['score']) for p in f['faces']}
         rows += [r | dict(frame_score=r['score']) | of[r['face']] | head for r in f['frames']] or [head]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict(face='Int64', frame='Int64')) # whole, or not there
 
 # %% ../../nbs/97_detect/reports.ipynb #97ce6436
 PICTURED = 40 # files of a folder that get figures, so that the page can be opened
@@ -81,7 +81,9 @@ STYLE = '''<style>.ffd{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin
 .ffd .limits{border-left:.3rem solid #d55e00;padding:.3rem .8rem;background:#fdf1e7}.ffd img{max-width:100%;height:auto}
 .ffd table{border-collapse:collapse;margin:.5rem 0}.ffd td,.ffd th{border-bottom:1px solid #bbb;padding:.2rem .6rem;text-align:left}
 .ffd section{border-top:1px solid #bbb;margin-top:1.2rem}.ffd h2{overflow-wrap:anywhere;font-size:1.1rem}
-.ffd .warn{color:#8a3b00}.ffd .wide{overflow-x:auto}</style>'''
+.ffd .warn{color:#8a3b00}.ffd .wide{overflow-x:auto}.ffd .wide :is(td,th){white-space:nowrap}.ffd p{overflow-wrap:anywhere}
+@media (prefers-color-scheme:dark){.ffd,body:has(>.ffd){color:#e6e6e6;background:#161616}.ffd .warn{color:#ffb17a}
+.ffd .limits{background:#3a2413}.ffd :is(td,th,section){border-color:#666}.ffd img{border-radius:.3rem}}</style>'''
 
 def _picture(fig, alt:str)->str:
     out = io.BytesIO()
@@ -139,7 +141,8 @@ def report_html(report:Report, whole:bool=True # with head and body; else for a 
         some = ', '.join(Path(o).name for o in f['others'][:20]) + ' …'*(len(f['others']) > 20)
         out.append(f'<p>Neither photo nor video, not looked at ({len(f["others"])}): {html.escape(some)}</p>')
     body = STYLE + '<div class="ffd">' + '\n'.join(out) + '</div>'
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>ffd_detect</title>'
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    head += '<meta name="color-scheme" content="light dark"><title>ffd_detect</title>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>' if whole else body
 
 # %% ../../nbs/97_detect/reports.ipynb #7efcb6de
