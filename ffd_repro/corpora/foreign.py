@@ -150,7 +150,7 @@ def fake_label(schema, column:str, # of a Parquet file, and its label
     if fake and not ones and fake.isdigit(): ones = [int(fake)]
     if len(ones) != 1:
         raise BadFile(f'Nothing says which label is the fake; it has {", ".join(known) or "no names for its labels"}.', where=file,
-                      fix='name it: fake=1, or the name that the labels have')
+                      fix='name it: fake=1 (--fake 1), or the name that the labels have')
     return {i: int(i == ones[0]) for i in {*range(len(known)), 0, 1, ones[0]}}
 
 def unpack_images(source, # a Parquet file with the columns image and label, or a folder of them

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['corpora', 'forms', 'COLUMNS', 'Part', 'no_lists', 'Corpus', 'Trouble', 'Notes', 'entries', 'step_pattern',
-           'find_folders', 'row_of', 'rows_of_part', 'path_key', 'has', 'find_rows', 'read_corpus']
+           'find_folders', 'row_of', 'rows_of_part', 'path_key', 'has', 'parquet_advice', 'find_rows', 'read_corpus']
 
 # %% ../../nbs/10_corpora/reading.ipynb #f79e1f90
 import os
@@ -173,6 +173,12 @@ def has(root:Path, corpus:Corpus)->bool:
     "Whether `root` holds one of the folders that only this corpus has."
     return any(find_folders(root, s, corpus.levels) for s in corpus.signs)
 
+def parquet_advice(root:Path)->str: # '' where there are none
+    "What to do about Parquet files, in which image sets on Hugging Face keep their pictures."
+    if not any(f.name != 'manifest.parquet' for depth in ('', '*/', '*/*/') for f in root.glob(f'{depth}*.parquet')): return ''
+    return (f'Parquet files with pictures are unpacked first: ffd_extract manifest --root {root} --unpack NEW_FOLDER (and --fake LABEL, '
+            'where the files do not say which label is the fake); ffd_doctor NEW_FOLDER then examines them')
+
 def _nothing(corpus:Corpus, root:Path, quality:str)->MissingData:
     "The error for a root in which no video was found."
     tops = {s.split('/')[0].lower() for s in corpus.signs}
@@ -185,6 +191,7 @@ def _nothing(corpus:Corpus, root:Path, quality:str)->MissingData:
     elif above: fix = f'give {above[0]}, the folder that holds all parts of the corpus, not one of its parts'
     elif {root.name.lower(), root.parent.name.lower()} & tops:
         fix = 'give the folder that holds all parts of the corpus, not one of its parts'
+    elif corpus.name in ('folder', 'manifest'): fix = parquet_advice(root) or fix
     return MissingData(f'No video of {corpus.name}{" at quality "+quality if quality else ""} in this folder.', where=root, fix=fix)
 
 # %% ../../nbs/10_corpora/reading.ipynb #a266416d

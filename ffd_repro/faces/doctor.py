@@ -21,7 +21,7 @@ from ..base.registry import load
 from ..corpora.file_checks import FILE_CHECKS
 from ..corpora.foreign import bench_files, parts_at
 from ..corpora.label_checks import LABEL_CHECKS
-from ..corpora.reading import corpora, has, read_corpus
+from ..corpora.reading import corpora, has, parquet_advice, read_corpus
 from ..corpora.scan import SEVERITIES, Finding, inventory, run_checks, scan_corpus
 from .store_checks import PROBES, STORE_CHECKS, check_boxes, check_forged, is_store, scan_store
 
@@ -93,7 +93,7 @@ def recognise(root # any folder
     known = ', '.join(sorted({c.folders[0] for c in corpora.values()} - {'folder', 'manifest'}))
     links = links_told(folders_below(root, 3)[1])
     raise MissingData(f'No corpus is recognised in this folder{links and "; " + links}.', where=root,
-                      fix=f'give a folder that holds one of {known}, or name the corpus (--corpus)')
+                      fix=parquet_advice(root) or f'give a folder that holds one of {known}, or name the corpus (--corpus)')
 
 # %% ../../nbs/20_faces/doctor.ipynb #d0c70002
 CLIPS = 200 # not stated: chosen because the error of an AUC is then about .04, in a few seconds

@@ -24,6 +24,7 @@ from ..base.paths import atomic, cache, digest, shown
 from ..base.profiles import profile as profile_of
 from ..base.views import parse_view
 from ..base.workers import tie_workers
+from ..corpora.foreign import unpack_images
 from ..corpora.frames import split_tar
 from ..corpora.locations import locate, location, view_videos
 from ..corpora.reading import read_corpus
@@ -293,10 +294,14 @@ def ffd_extract(view:Param('what to extract: FF++-LQ, FF++-HQ:NT, Celeb-DF …',
                 masks:Param('crop the masks of the fakes, too', bool)=False,
                 every:Param(f'frames from one search to the next, 1 to search them all ({EVERY} when 0)', int)=0,
                 missing:Param('error or skip: what to do about files that a list names and that are not there', str)='error',
-                after:Param('frames after each face that are cropped with the same box, for detectors that look at clips', int)=0):
+                after:Param('frames after each face that are cropped with the same box, for detectors that look at clips', int)=0,
+                unpack:Param('unpack the Parquet files of an image set (in --root) into this folder first; for the view manifest', str)='',
+                fake:Param('with --unpack: the label that means fake, where the files do not say it', str)=''):
     "Crop the faces of a corpus out of its videos. Can be interrupted and called again."
-    try: store, meta, gone = extract_view(view, profile, root, out, detector or None, side, workers, missing, sampling,
-                                               margin=margin or None, align=align, masks=masks, every=every or None, after=after)
+    try:
+        if unpack: root = _unpacked(view, root, unpack, fake)
+        store, meta, gone = extract_view(view, profile, root, out, detector or None, side, workers, missing, sampling,
+                                         margin=margin or None, align=align, masks=masks, every=every or None, after=after)
     except FFDError as e: raise SystemExit(str(e)) from None
     print(f"{meta['faces']} faces of {meta['videos']} videos ({meta['data']}, boxes: {meta['detector']}) in {shown(store)}")
     for s in meta['skipped']: print(f"skipped {s['path']}: {s['reason']}")
@@ -308,3 +313,10 @@ def ffd_extract(view:Param('what to extract: FF++-LQ, FF++-HQ:NT, Celeb-DF …',
               "repeated")
     for s in meta.get('after_notes', ()): print(f"clips of {s['path']} end early: {s['reason']}")
     if meta['skipped'] or gone: print(f"{len(meta['skipped'])} videos skipped, {len(gone)} listed files not there")
+
+def _unpacked(view, root, out, fake)->str: # the new root
+    "An image set out of its Parquet files, as the corpus `manifest`."
+    if view != 'manifest' or not root:
+        raise BadSetting(f'--unpack goes with the view manifest and a --root, not with {view!r}.',
+                         fix='ffd_extract manifest --root FOLDER --unpack NEW_FOLDER')
+    return str(unpack_images(root, out, fake).parent)
