@@ -183,6 +183,7 @@ def begin():
         if not words or words[0] in ('-h', '--help', 'help'): return print(overview())
         if words[0] == '--version': return print(f'ffd_repro {__version__}')
         if words[0] == '--completion': return print(completion())
+        if words[0].startswith('-'): sys.exit(f'{words[0]} comes before any command.\n  fix: write it behind one: ffd COMMAND {words[0]}')
         short = {c.removeprefix('ffd_'): c for c in commands()}
         try: name = lookup('command', words[0].removeprefix('ffd_').replace('-', '_'), short)
         except FFDError as e: sys.exit(str(e))
