@@ -65,8 +65,9 @@ def _shaded(ax, values, title, cmap, low):
     ax.tick_params(length=2)
 
 def _written(ax, table, backbones):
-    "What stands in the cells of the gains: AUCs of a backbone, and what is sure."
+    "What stands in the cells of the gains: AUCs of a backbone, what is sure, and which rows are empty."
     for y, (name, row) in enumerate(table.groupby('row', sort=False)):
+        if row.AUC.isna().all(): ax.text(len(row)/2 - .5, y, 'not trained', ha='center', va='center', style='italic', color='.5')
         for x, r in enumerate(row.itertuples()):
             said = f'{100*r.AUC:.0f}' if name in backbones and np.isfinite(r.AUC) else f'{100*r.gain:+.0f}' if r.sure else ''
             if said: ax.text(x, y, said, ha='center', va='center', weight='bold' if r.sure else 'normal')
