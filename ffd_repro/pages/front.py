@@ -118,7 +118,8 @@ def of_counts(numbers:pd.DataFrame)->str:
 def of_mechanisms()->str:
     "What is proved of components."
     facts = number_of(mechanisms_table().facts.sum(), 'fact')
-    return f'**Mechanisms**: [{facts}](tests/mechanisms) about components, on inputs made for them; `make test` proves each.'
+    matrix = '[Which part sees which trace](results/notebooks/mechanisms/matrix.ipynb), on drawn faces with one artefact each.'
+    return f'**Mechanisms**: [{facts}](tests/mechanisms) about components, on inputs made for them; `make test` proves each. {matrix}'
 
 # %% ../../nbs/95_pages/front.ipynb #7a087161
 def on_faces(book, side:int)->str: # a Ledger; pixels
