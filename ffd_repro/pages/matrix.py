@@ -69,8 +69,9 @@ def _written(ax, table, backbones):
     for y, (name, row) in enumerate(table.groupby('row', sort=False)):
         if row.AUC.isna().all(): ax.text(len(row)/2 - .5, y, 'not trained', ha='center', va='center', style='italic', color='.5')
         for x, r in enumerate(row.itertuples()):
-            said = f'{100*r.AUC:.0f}' if name in backbones and np.isfinite(r.AUC) else f'{100*r.gain:+.0f}' if r.sure else ''
-            if said: ax.text(x, y, said, ha='center', va='center', weight='bold' if r.sure else 'normal')
+            said = f'{100*r.AUC:.0f}' if name in backbones and np.isfinite(r.AUC) else f'{100*r.gain:.0f}' if r.sure else ''
+            if said: ax.text(x, y, said, ha='center', va='center', weight='bold' if r.sure else 'normal',
+                             color='w' if r.sure and 100*abs(r.gain) > .6*REACH else 'k') # to be read on a dark cell
 
 # %% ../../nbs/95_pages/matrix.ipynb #dad3c22e
 def matrix_plot(tables:dict, # name of a system -> its gains
