@@ -80,7 +80,7 @@ def matrix_plot(tables:dict, # name of a system -> its gains
     "Gains in points, red above the backbone and blue below, and the gain from which each could have been decided."
     whole = pd.concat(t.assign(row=(f'{name}: ' if len(tables) > 1 else '') + t.row) for name, t in tables.items())
     traces, rows = list(whole.trace.unique()), list(whole.row.unique())
-    names = [fill(r, 26) for r in rows]
+    names = [fill(r, 34) for r in rows]
     fig, axes = panel_axes(2, 1.2 + .17*sum(1 + n.count('\n') for n in names), most=1)
     for ax, column, title, cmap, low in zip(axes, ('gain', 'decides'), ('gain over the backbone (its row: AUC)', 'decides from'),
         ('RdBu_r', 'Greys'), (-REACH, 0)):
