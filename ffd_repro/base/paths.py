@@ -27,8 +27,10 @@ __passive__ = True # nothing here changes what is computed: base.fingerprints do
 
 # %% ../../nbs/00_base/paths.ipynb #0bee4662
 def root()->Path: # the checkout, or the working directory when there is none
-    "The folder of the project."
-    if os.environ.get('FFD_ROOT'): return Path(os.environ['FFD_ROOT']).resolve()
+    "The folder of the project; raises `MissingData` when `FFD_ROOT` names no folder."
+    given = os.environ.get('FFD_ROOT')
+    if given and not Path(given).is_dir(): raise MissingData('FFD_ROOT does not name a folder.', given, 'name a checkout, or unset it')
+    if given: return Path(given).resolve()
     here = Path(globals().get('__file__', 'notebook')).resolve()
     for folder in [*here.parents, *Path.cwd().resolve().parents, Path.cwd().resolve()]:
         if (folder/'settings.ini').exists() and (folder/'nbs').exists(): return folder

@@ -79,7 +79,8 @@ def _need_file(path):
     "`path` as a `Path` to a file with something in it, or `BadFile`."
     path = Path(path)
     try:
-        if not path.is_file(): raise BadFile('No such video.', where=path, fix='check the path, or fetch or build the corpus again')
+        if not path.is_file(): raise BadFile('A folder, a pipe or a device, and no file.' if path.exists() else 'No such video.',
+                                             where=path, fix='check the path, or fetch or build the corpus again')
         if not path.stat().st_size: raise BadFile('The file is empty.', where=path, fix='copy or download it again')
     except PermissionError as e: raise no_permission(path) from e
     return path
