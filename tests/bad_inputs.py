@@ -471,7 +471,7 @@ line('ffd_corpus UADFV --out FILE', 'FILE|folder|written')
 line('ffd_corpus UADFV --profile $(x)', 'There is no')
 for value in ('nowhere', 'FILE', 'PIPE', 'LOOP', 'FOLDER'): line(f'ffd_photographs {value}', 'folder|photographs')
 for option, value, says in (('--methods', '$(x)', 'There is no|method'), ('--people', '-1', 'people'),
-                            ('--per_photo', '0', 'per_photo|forger'), ('--per_photo', '-1', 'per_photo|forger')):
+                            ('--per_photo', '0', 'per.photo|forger'), ('--per_photo', '-1', 'per.photo|forger')):
     line(f'ffd_photographs IN {option} {value}', says)
 for value in ('-1', '0', str(2**40)): line(f'ffd_check meso_inception4 --side {value}', 'side|pixels')
 line('ffd_check ../x', 'There is no')

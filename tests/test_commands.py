@@ -59,7 +59,7 @@ def test_a_command_needs_no_warm_process():
     (('ffd_corpus', 'FF+'), 'FF++'),
     (('ffd_list', 'target'), 'did you mean targets'),
     (('ffd_page', 'ldfnet/table-3', '--profil', 'smal'), 'did you mean small'),
-    (('ffd_page', 'ldfnet/table-3', '--no-trian'), 'did you mean --no_train'),
+    (('ffd_page', 'ldfnet/table-3', '--no-trian'), 'did you mean --no-train'),
     (('ffd', 'trian'), 'did you mean train'),
     (('ffd_reproduce', '--targets', 'ldfnet/table-9'), 'did you mean')])
 def test_a_wrong_name_gets_the_right_one(words, expected):
