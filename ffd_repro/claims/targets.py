@@ -13,7 +13,7 @@ from fastcore.basics import patch
 from ..base.contracts import ROW_KEY
 from ..base.errors import BadSetting, lookup
 from ..base.metrics import METRICS
-from ..base.profiles import profile as profile_of
+from ..base.profiles import Profile, profile as profile_of
 from ..base.registry import targets
 from ..base.views import TestedView, parse_treatment, parse_view
 from ..faces.protocols import Protocol, parse_switches, protocol_of
@@ -61,6 +61,7 @@ class Target:
     trained_as:str=''     # the training here of every row, whatever is printed
     recipe_of:dict=field(default_factory=dict, hash=False) # method -> the detector whose recipe trains its row, where not its own
     recipe:dict=field(default_factory=dict, hash=False) # profile -> fields in which the recipes of all its rows depart: dict(epochs=5)
+    seeds:dict=field(default_factory=dict, hash=False) # profile -> the seeds of its trainings, where the profile's decide too little
     departures:tuple=()   # (paper, here, why)
     note:str=''           # shown at the head of the page
     figure:str=''         # the name of what its page draws, where pages of the kind draw different things
@@ -85,10 +86,6 @@ class Target:
     @property
     def swept(self)->tuple: return tuple(self.conditions) # names of those that each make a cell of their own
 
-    def condition(self, name:str)->Condition: # '' is as usual
-        "A condition by its name; raises `UnknownName`."
-        return lookup(f'condition of {self.key}', name, self.conditions) if name else Condition()
-
     @property
     def levels(self)->tuple: return tuple(self.level.split('+')) # of 'frame', 'sequence', 'video'
 
@@ -99,6 +96,11 @@ class Target:
     def item(self)->str: return self.key.split('/')[1]
 
 # %% ../../nbs/85_claims/targets.ipynb #11572618
+@patch
+def condition(self:Target, name:str)->Condition: # '' is as usual
+    "A condition by its name; raises `UnknownName`."
+    return lookup(f'condition of {self.key}', name, self.conditions) if name else Condition()
+
 @patch
 def protocol(self:Target, profile:str, condition:str='')->Protocol:
     "How the faces of a cell are chosen in a profile; raises `UnknownName`."
@@ -127,6 +129,12 @@ def averaged(self:Target, train:str, test:str)->tuple: # of views
 def read(self:Target, view:str)->str:
     "The view that stands here for a printed one."
     return self.reading.get(view, READING.get(view, view))
+
+# %% ../../nbs/85_claims/targets.ipynb #da734a0d
+@patch
+def seeds_in(self:Target, size:Profile)->tuple:
+    "The seeds of its trainings in a profile; a profile with a limit has one, whatever is declared."
+    return size.seeds if size.limit else self.seeds.get(size.size, size.seeds)
 
 # %% ../../nbs/85_claims/targets.ipynb #86274b4a
 def target_of(key:RowKey)->Target:

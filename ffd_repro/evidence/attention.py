@@ -45,7 +45,8 @@ def setting_maps(target:Target, profile:str, make:bool=True # train again where 
     (train, test), size, found = target.views[0], profile_of(profile), {}
     for method, setting in target.methods:
         asked, protocol = target.asked(setting, profile=profile)
-        specs = [spec_of(method, asked, parse_view(train), (parse_tested(test),), size, seed, protocol) for seed in size.seeds]
+        specs = [spec_of(method, asked, parse_view(train), (parse_tested(test),), size, seed, protocol)
+            for seed in target.seeds_in(size)]
         maps = [keep_maps(s) for s in specs if there(s)]
         if maps: found[display(method, setting)] = np.stack(maps)
     return found

@@ -87,7 +87,8 @@ def specs_of(cell:Cell, profile:str)->list: # of RunSpec, one a seed
     (setting, protocol), train = cell.target.asked(cell.key.setting, cell.key.condition, profile), parse_view(cell.key.train)
     of = cell.target.recipe_of.get(cell.key.method, '')
     more = cell.target.recipe.get(profile, {})
-    return [spec_of(cell.key.method, setting, train, (cell.test,), size, seed, protocol, of, **more) for seed in size.seeds]
+    return [spec_of(cell.key.method, setting, train, (cell.test,), size, seed, protocol, of, **more)
+        for seed in cell.target.seeds_in(size)]
 
 # %% ../../nbs/90_evidence/cells.ipynb #a21603b4
 def kept_runs(cell:Cell, profile:str)->dict: # seed -> RunSpec

@@ -29,12 +29,13 @@ def plan(keys, # names of targets
         )->list[RunSpec]:
     "Every run that some targets need, each once, with all its tests."
     tests, size = {}, profile_of(profile)
-    for key in (k for key in keys for k in (key, *targets[key].shows)):
-        other = tuple(targets[key].recipe.get(size.size, {}).items())
-        for *asked, te in needed(targets[key], profile): tests.setdefault((*asked, other), {})[te] = None
-    in_order = sorted(tests.items(), key=lambda item: [*map(str, item[0])])
+    for target in (targets[k] for key in keys for k in (key, *targets[key].shows)):
+        other = tuple(target.recipe.get(size.size, {}).items())
+        for *asked, te in needed(target, profile):
+            for seed in target.seeds_in(size): tests.setdefault((*asked, other, seed), {})[te] = None
+    in_order = sorted(tests.items(), key=lambda item: [*map(str, item[0][:-1]), item[0][-1]])
     return [spec_of(m, s, tr, tuple(sorted(te, key=str)), size, seed, p, of, **dict(other))
-            for (m, s, tr, p, of, other), te in in_order for seed in size.seeds]
+            for (m, s, tr, p, of, other, seed), te in in_order]
 
 # %% ../../nbs/90_evidence/planning.ipynb #f12a338c
 def by_claims_an_hour(hours:dict, # target -> {id of a run: its hours}

@@ -94,11 +94,13 @@ def own_run(target:Target, profile:str)->RunSpec|None:
     specs = plan([target.key], profile) if target.views else []
     return next((s for s in specs if s.method == target.paper), specs[0] if specs else None)
 
-def protocol_rows(lines:dict, spec:RunSpec)->pd.DataFrame: # item -> Line; columns: printed, here, state, why
+def protocol_rows(lines:dict, # item -> Line
+                  spec:RunSpec, seeds:tuple=() # of all runs like it; those of the profile where empty
+                 )->pd.DataFrame: # columns: printed, here, state, why
     "What is printed, what a run did, whether they agree, and why not."
-    rows = {}
+    rows, readers = {}, READERS | dict(seeds=plain_value(lambda s: seeds or s.profile.seeds))
     for item, line in lines.items():
-        (label, why), (here, same) = ITEMS[item], READERS[item](spec, line.value)
+        (label, why), (here, same) = ITEMS[item], readers[item](spec, line.value)
         state = OPEN if line.value is None else AS_PRINTED if same else OTHERWISE
         printed = f'{line.printed} ({line.source})' if line.source else line.printed
         rows[label] = dict(printed=printed, here=here, state=state, why=why if state == OTHERWISE else '')
@@ -107,7 +109,7 @@ def protocol_rows(lines:dict, spec:RunSpec)->pd.DataFrame: # item -> Line; colum
 def protocol_table(target:Target, profile:str)->pd.DataFrame|None: # None where no protocol is printed or nothing is trained
     "The printed protocol of a target's paper, line by line, beside its runs."
     lines, spec = lines_of(target.paper), own_run(target, profile)
-    return protocol_rows(lines, spec) if lines and spec else None
+    return protocol_rows(lines, spec, target.seeds_in(spec.profile)) if lines and spec else None
 
 # %% ../../nbs/90_evidence/protocol_table.ipynb #ccfd6fbc
 def span_text(values, unit:str='')->str: # '39–69 pixels'
