@@ -74,7 +74,7 @@ def test_labels_and_scores_the_wrong_way_round_are_said_and_can_be_turned(tmp_pa
     rows = ''.join(f'{i},{i/40:.3f},{int(i < 20)}\n' for i in range(40))
     file = written(tmp_path, 'video,score,label\n' + rows)
     report = score_file(file)
-    assert value(report)['value'] == 0 and any('--real_score' in n and '--fake 0' in n for n in report['notes'])
+    assert value(report)['value'] == 0 and any('--real-score' in n and '--fake 0' in n for n in report['notes'])
     assert [value(score_file(file, **how))['value'] for how in (dict(real_score=True), dict(fake='0'))] == [1, 1]
 
 def test_what_is_not_used_and_not_named_is_said(tmp_path):

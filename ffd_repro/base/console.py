@@ -91,8 +91,9 @@ def parser_of(name:str, called:str=''): # the name it was started by
     from fastcore.script import anno_parser  # a tenth of a second, in which a signal may come
 
     parser = anno_parser(declared(name), prog=called or name)
-    helped, used = parser.format_help, parser.format_usage
+    helped, used, refused = parser.format_help, parser.format_usage, parser.error
     parser.format_help, parser.format_usage = lambda: dashed(helped()), lambda: dashed(used())
+    parser.error = lambda message: refused(dashed(message))
     return parser
 
 def options_of(name:str)->list[str]:
@@ -118,7 +119,7 @@ def understood(name:str, words:list, called:str='')->dict: # parameter -> value
         near = difflib.get_close_matches(left[0].split('=')[0], options_of(name), 3, .5)
         parser.error(f'unrecognized arguments: {" ".join(left)}' + (f'; did you mean {" or ".join(near)}?' if near else ''))
     given = {k: v for k, v in vars(found).items() if k not in ('pdb', 'xtra')}
-    if wrong := out_of_range(given): parser.error(dashed(wrong))
+    if wrong := out_of_range(given): parser.error(wrong)
     return given
 
 # %% ../../nbs/00_base/console.ipynb #f8e56a54

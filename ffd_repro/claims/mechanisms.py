@@ -30,7 +30,8 @@ LEARNT_BY |= dict(ldfnet=dict(epochs=32), bigarts=dict(epochs=16, lr=.003))
 OUR_OWN = (('no paper has this table', 'every part on one artefact at a time',
             'a forgery leaves several traces, and its AUC names none'),
            ('real corpora', 'drawn faces', 'only there is it known what was done, and that nothing else was'),
-           ('one recipe a paper', 'that of the profile; in small sixteen passes, LDFnet thirty-two, and BiG-Arts a rate of .003',
+           ('one recipe a paper', 'that of the profile; in small sixteen passes, LDFnet thirty-two, and BiG-Arts a rate of '
+            f'{str(LEARNT_BY["bigarts"]["lr"])[1:]}',
             'rows of one table differ by their parts alone, and its backbone has to learn'))
 SEEN_BY = dict(ldfnet='local artefacts and global texture', lda='space and time', lls='similarity of places', bigarts='inside and outline',
               mclcr='regions, amplitude and phase')

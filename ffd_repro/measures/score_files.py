@@ -328,7 +328,7 @@ def remarks(table:pd.DataFrame, # of `scorable`
         turned = said.loc['AUC'] if 'AUC' in said.index else None
         if turned is not None and turned.hi < .5:
             out.append(f'{test}: AUC {turned.value:.3f} is surely below one half; turned it is {1 - turned.value:.3f}. '
-                       'If the scores are of real, give --real_score; if label 0 is the fake, give --fake 0')
+                       'If the scores are of real, give --real-score; if label 0 is the fake, give --fake 0')
         if part.score.nunique() == 1: out.append(f'{test}: all scores are {part.score.iloc[0]:g}; an AUC of one half says nothing then')
         elif set(part.score) <= {0, 1}: out.append(f'{test}: the scores are decisions (0 and 1); an AUC of scores may be higher')
         elif (tied := _tied(part)) > .01: out.append(f'{test}: {tied:.1%} of the pairs of a real and a fake are tied; each counts half')

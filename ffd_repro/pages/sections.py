@@ -281,10 +281,10 @@ def trail(p:Page):
     "The last section: what is done otherwise than in the paper; folded away the protocol, the runs and how the page is made again."
     if p.target.departures: p.say('## Differences from the paper', departures_table(p.target))
     held, runs = protocol_table(p.target, p.profile), runs_table(p.target, p.profile) if p.target.methods else None
-    again = f'ffd_page {p.target.key} --profile {p.profile}' + ('' if p.train else ' --no_train')
+    again = f'ffd_page {p.target.key} --profile {p.profile}' + ('' if p.train else ' --no-train')
     p.folded('How this page was made: protocol, runs, parameters', [
         *([('Protocol', LINES.replace('*', ''), held.rename_axis(None))] if held is not None else []),
         *([('Runs', 'One record and one file of predictions each, in results/runs. Every net is trained once per seed on each view and '
             'chosen on validation faces only; a figure trains nothing of its own.', runs)] if runs is not None else []),
         ('Parameters', f'target {p.target.key}, profile {p.profile}, {"what is missing is trained" if p.train else "nothing is trained"}. '
-         f'`{again}` makes this page again.', None)])
+         f'`{again}` makes this page again{"" if p.train else "; without --no-train it trains and measures what is missing, too"}.', None)])

@@ -46,7 +46,7 @@ def check_finished(paths # of executed pages
     bad = {p: why for p in paths if (why := unfinished(need('nbformat', extra='notebook').read(p, 4)))}
     if not bad: return
     lines = [f'{shown(p)}: {why}' for p, why in bad.items()]
-    made = ' && '.join(f'ffd_page {p.parent.name}/{p.stem} --profile small --no_train' for p in bad)
+    made = ' && '.join(f'ffd_page {p.parent.name}/{p.stem} --profile small --no-train' for p in bad)
     raise BadFile(f'{len(bad)} page(s) cannot be published, so the site was not built.', '\n         '.join(lines), made)
 
 # %% ../../nbs/95_pages/site.ipynb #bb412787
