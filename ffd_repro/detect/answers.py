@@ -16,7 +16,7 @@ from ..base.errors import BadFile, BadSetting, MissingData, readable
 from ..corpora.frames import is_frame
 from .calibration import picture_numbers, rate_text, rates_to_tell, unlike, verdict_of
 from .pretrained import Pretrained, find_weights, from_pretrained, limits_of
-from .sightings import FRAMES_SEEN, HEIC, BoxFit, media_in, sightings
+from .sightings import FRAMES_SEEN, HEIC, BoxFit, lies, media_in, sightings
 from ..faces.loading import normalise
 from ..measures.explain import forgery_map, normalised
 
@@ -129,9 +129,9 @@ def answer_for(path, pre:Pretrained,
         for found in sightings(path, pre.facts['side'], pre.facts.get('margin', 1.3), name, fit, most, tell): seen.add(found)
     except (BadFile, BadSetting) as e: fault = e
     seen.flush()
-    return _answered(path, seen, fault)
+    return _answered(path, seen, fault, name)
 
-def _answered(path, seen:Seen, fault)->Answer:
+def _answered(path, seen:Seen, fault, finder:str)->Answer:
     "The answer from what was seen, and from what went wrong."
     photo = is_frame(Path(path).name) or Path(path).suffix.lower() in HEIC
     facts = dict(file=readable(path), kind='photo' if photo else 'video', looked_at=seen.frames)
@@ -147,6 +147,7 @@ def _answered(path, seen:Seen, fault)->Answer:
         hits = len({r['frame'] for r in seen.rows})
         said = 'no face was found' + f' in {seen.frames} frames'*(facts['kind'] == 'video' and not hits)
         if hits: said += f' (something was taken for a face in {hits} of {seen.frames} frames)'
+        elif not fault and lies(path, finder): said += '; one is there when the picture is turned: make it upright, and ask again'
         return Answer(facts | none | dict(verdict='no face', said=said, warnings=notes))
     top = max(present, key=lambda f: (ORDER.index(f['verdict']), f['score']))
     said = _named(top if len(present) > 1 else None) + answer_text(top, seen.pre.facts)

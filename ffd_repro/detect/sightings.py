@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HEIC', 'MEDIA', 'FRAMES_SEEN', 'GONE', 'MOST_OF_FRAME', 'media_in', 'evenly', 'BoxFit', 'fitted_boxes', 'People',
-           'Sighting', 'finder_of', 'sightings']
+           'Sighting', 'finder_of', 'sightings', 'lies']
 
 # %% ../../nbs/97_detect/sightings.ipynb #a91b4b44
 import os
@@ -124,3 +124,11 @@ def sightings(path, side:int, # a photo or video; pixels of a face
         made = lambda box: crop_face(image, Found(box if finder == 'whole' else fit.of(box), finder), side, margin)
         tell(i, at[-1])
         yield [Sighting(i, i/rate if rate else None, who, b, made(b)) for who, b in zip(people.name(boxes, clock), boxes)]
+
+# %% ../../nbs/97_detect/sightings.ipynb #6c4a0030
+def lies(path, finder:str='opencv' # a photo or video, in which no face was found
+        )->bool:
+    "Whether a face is found in its middle frame once that is turned; raises as `sightings`."
+    find, at = finder_of(finder), [0] if is_frame(Path(path).name) else evenly(count_frames(path), 1)
+    turns = (np.rot90(frame.rgb(), k) for _, frame in lazy_frames(path, at, SLACK) for k in (1, 3, 2))
+    return any(len(find(np.ascontiguousarray(turn))) for turn in turns)
