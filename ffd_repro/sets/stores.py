@@ -34,7 +34,7 @@ from ..drawn.plans import STAND_INS
 from ..drawn.standins import ensure
 from ..faces.clips import ClipStore
 from ..faces.cropping import default_detector
-from ..faces.extraction import extract, store_asked, store_folder
+from ..faces.extraction import extract, frames_that_fit, store_asked, store_folder
 from ..faces.loading import FaceStore
 from ..faces.protocols import Protocol, drawn_videos, parse_protocol, sampling_under
 from ..faces.tracking import FACE_DETECTORS
@@ -262,6 +262,7 @@ def _extracted(asked:FaceRequest, workers:int)->Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f'{folder}.lock'):
         videos = chosen_videos(corpus_videos(asked.view, root), asked)
+        if data == 'real' and not (folder/'meta.json').exists(): frames_that_fit(videos, root)
         if asked.crf is not None: videos, root = recoded(videos, root, asked.crf, profile, workers)
         extract(videos, root, sampling, asked.side, out=folder, workers=workers, asked=plain, **how)
         pixels_of(folder)
