@@ -27,7 +27,7 @@ from functools import lru_cache
 from pathlib import Path
 from .. import __version__
 from .errors import FFDError, lookup
-from .paths import cache, root, unwritten
+from .paths import cache, missing_rule, root, unwritten
 
 # %% ../../nbs/00_base/console.ipynb #0b4f2354
 def commands()->dict: # name -> module
@@ -197,7 +197,7 @@ def begin():
         except FFDError as e: sys.exit(str(e))
         called, words = f'ffd {words[0]}', words[1:]
     given = understood(name, words, called)
-    try: root() # before anything is done
+    try: root(), missing_rule() # before anything is done
     except FFDError as e: sys.exit(str(e))
     return command(name)(**given)
 

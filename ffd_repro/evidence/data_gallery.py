@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
+from ..base.paths import missing_rule
 from ..base.plots import captioned
 from ..base.profiles import profile as profile_of
 from ..base.views import View
@@ -26,7 +27,7 @@ from ..faces.protocols import SWITCHES, Protocol, leak_report, split_under
 from ..faces.sampling import Even, Sampling
 from ..measures.explain import map_spread
 from ..sets.face_sets import in_view
-from ..sets.stores import FaceRequest, corpus_root, face_store, missing_rule
+from ..sets.stores import FaceRequest, corpus_root, face_store
 
 # %% ../../nbs/90_evidence/data_gallery.ipynb #293776ff
 def pairs(view:View, profile:str)->pd.DataFrame: # rows of the video manifest, one a manipulation
