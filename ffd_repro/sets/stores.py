@@ -10,7 +10,6 @@ __all__ = ['DRAWN', 'CLIPS', 'WHOLE', 'FOLLOWERS', 'BLENDS', 'check_there', 'sta
 
 # %% ../../nbs/40_sets/stores.ipynb #f5ce1019
 import json
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
