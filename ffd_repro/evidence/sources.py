@@ -51,7 +51,7 @@ class From:
         return status(spec)
 
     def few(self, cell:Cell, profile:str)->bool:
-        "Whether some or all of the trainings that its profile asks for are missing."
+        "Whether some or all of the trainings that its table asks for are missing."
         asked = specs_of(cell, profile)
         return cell.key.method not in detectors or bool(asked) and len(kept_runs(cell, profile)) < max(len(asked), 2)
 
@@ -237,7 +237,7 @@ def lookup_of(profile:str): # a function: row key or cell -> `Estimate`, a numbe
     return lambda key: look(cell_of(key))
 
 def few_trainings(profile:str): # a function: row key or cell -> bool
-    "Whether trainings are missing behind a cell: some or all that its profile asks for, or a second one."
+    "Whether trainings are missing behind a cell: some or all that its table asks for, or a second one."
     load('evidence')
     @lru_cache(maxsize=None)
     def few(cell): return any(sources[c.source].few(c, profile) for c in cell.members or [cell])

@@ -124,7 +124,7 @@ A number **matches** when it agrees within the printed rounding (sizes) or lies 
 On them a claim is **supported** when every one of its comparisons holds, and **contradicted** when one of them lies wholly on the \
 other side, by Holm's rule over all of them. **Bounded** is a claim whose effect, if there is any, is smaller than two points \
 (our margin), and **smaller than printed** one whose intervals leave the printed effects out. It is **undecided** otherwise, or when a \
-number rests on fewer trainings than the profile has seeds, a rival that could win was not run, or a net has not learnt: its training \
+number rests on fewer trainings than its table asks for, a rival that could win was not run, or a net has not learnt: its training \
 ended near ln 2, or its AUC on its own corpus cannot be told from one half, or is below what a meter reaches. Every such verdict is \
 about what stands beside it: drawn faces of that size, so many people, so many seeds. **Holds** and **fails** are said of real faces, \
 of arithmetic, and of speeds on the one machine that measured them."""
