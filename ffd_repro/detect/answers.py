@@ -182,6 +182,6 @@ def detect(paths, # a path, or several: photos, videos, folders of them
 
 def _with_progress(path, pre, frames, finder, progress)->Answer:
     "`answer_for` under a bar that knows how many frames are left."
-    with tqdm(unit='frame', desc=path.name[:30], leave=False, disable=not progress) as bar:
+    with tqdm(unit='frame', desc=readable(path.name)[:30], leave=False, disable=not progress) as bar:
         def tell(i, last): bar.total = last + 1; bar.update(i + 1 - bar.n)
         return answer_for(path, pre, frames, finder, tell)
